@@ -1,0 +1,37 @@
+"""Make ``import torchvision`` work beside any build of torch.
+
+torchvision's wheel on the package index is compiled against the CUDA build of torch. Beside a
+CPU-only torch its compiled operators cannot be loaded, and its import stops with "operator
+torchvision::nms does not exist". This course uses datasets, transforms and utilities only, which
+need none of those operators: declaring the two missing names is enough. Where torchvision
+imports by itself, nothing is declared.
+"""
+
+import importlib
+import sys
+
+import torch
+
+_SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+
+
+def import_torchvision():
+    """Import torchvision and return it, declaring ``nms`` and ``qnms`` if they are missing.
+
+    Any other failure of the import is raised unchanged.
+    """
+    try:
+        return importlib.import_module("torchvision")
+    except RuntimeError as error:
+        if "torchvision::nms does not exist" not in str(error):
+            raise
+    library = torch.library.Library("torchvision", "FRAGMENT")
+    for operator in ("nms", "qnms"):
+        library.define(operator + _SCHEMA)
+    _declared.append(library)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+        del sys.modules[name]  # the half-imported package
+    return importlib.import_module("torchvision")
+
+
+_declared = []  # an operator lives only as long as the library object that defined it

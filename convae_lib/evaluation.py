@@ -1,0 +1,233 @@
+"""Measuring an autoencoder: reconstructions, errors, baselines, maps of the code.
+
+Lessons 04 to 06 use every function here.
+"""
+
+import numpy as np
+import torch
+from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE, trustworthiness
+from sklearn.model_selection import StratifiedKFold, cross_val_score
+from sklearn.neighbors import KNeighborsClassifier
+from torch import nn
+
+from ._checks import check_count, check_not_empty, check_pairs, check_tensor
+from ._inference import device_of, inference
+
+
+def reconstruct(model, images, *, batch_size=250):
+    """Run images through an autoencoder, a batch at a time.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Returns ``(reconstruction, code)``, as `Autoencoder` and `pca_baseline` do. Its mode and
+        device are left as they are.
+    images : torch.Tensor
+        (N, 1, 28, 28), in [-1, 1].
+    batch_size : int, default 250
+        Images at a time; memory holds the activations of one batch only.
+
+    Returns
+    -------
+    reconstructions : torch.Tensor
+        (N, 1, 28, 28), on the CPU.
+    codes : torch.Tensor
+        (N, hidden_dim), on the CPU.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the images are none, of another shape or of another type, or ``batch_size < 1``.
+
+    Notes
+    -----
+    First used in lesson 05.
+    """
+    check_tensor(images, ("N", 1, 28, 28), "images")
+    check_not_empty(images, "images")
+    check_count(batch_size, "batch_size")
+    device = device_of(model)
+    reconstructions = torch.empty(images.shape)
+    codes = None
+    for start in range(0, len(images), batch_size):
+        rows = slice(start, start + batch_size)
+        with inference(model):
+            reconstruction, code = model(images[rows].to(device))
+        if codes is None:
+            codes = torch.empty(len(images), code.shape[1])
+        reconstructions[rows] = reconstruction.cpu()
+        codes[rows] = code.cpu()
+    return reconstructions, codes
+
+
+def reconstruction_error(images, reconstructions):
+    """Return the mean squared error of each image, over its pixels.
+
+    Parameters
+    ----------
+    images, reconstructions : torch.Tensor
+        (N, 1, 28, 28), on one scale; with pixels in [-1, 1] an error lies in [0, 4].
+
+    Returns
+    -------
+    torch.Tensor
+        (N,); its mean is the test loss that `PyTorchTrainer` prints for ``nn.MSELoss()``.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If either is not a floating-point tensor (N, 1, 28, 28), or they differ in N.
+
+    Notes
+    -----
+    First used in lesson 04.
+    """
+    check_tensor(images, ("N", 1, 28, 28), "images")
+    check_tensor(reconstructions, ("N", 1, 28, 28), "reconstructions")
+    check_pairs(images, reconstructions, "images", "reconstructions")
+    return (images - reconstructions).square().mean(dim=(1, 2, 3))  # (N,)
+
+
+class _LinearAutoencoder(nn.Module):
+    """PCA with the interface of a network: ``(reconstruction, code)``."""
+
+    def __init__(self, components, mean):
+        super().__init__()
+        self.register_buffer("components", components)  # (code_size, 784)
+        self.register_buffer("mean", mean)  # (784,)
+
+    def forward(self, x):
+        code = (x.flatten(start_dim=1) - self.mean) @ self.components.T  # (N, code_size)
+        pixels = code @ self.components + self.mean  # (N, 784)
+        return pixels.reshape(x.shape), code  # (N, 1, 28, 28), (N, code_size)
+
+
+def pca_baseline(train_images, code_size=28):
+    """Fit PCA, the best linear autoencoder, and return it as a model.
+
+    Parameters
+    ----------
+    train_images : torch.Tensor
+        (N, 1, 28, 28); PCA is fitted on these.
+    code_size : int, default 28
+        Components kept, at most 784 and at most N.
+
+    Returns
+    -------
+    nn.Module
+        Returns ``(reconstruction, code)``, so that `reconstruct` takes it like any network.
+        ``components`` (code_size, 784) has orthonormal rows, ``mean`` (784,) is the mean image.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the images are of another shape or type, or ``code_size`` is out of range.
+
+    Notes
+    -----
+    Lesson 00 shows why this is the baseline; lesson 04 uses it first. No linear autoencoder has a
+    smaller squared error on its training images [1]_. Computed by scikit-learn.
+
+    .. [1] P. Baldi and K. Hornik, "Neural networks and principal component analysis: learning
+       from examples without local minima", Neural Networks 2 (1989).
+    """
+    check_tensor(train_images, ("N", 1, 28, 28), "train_images")
+    check_count(code_size, "code_size")
+    pixels = train_images.flatten(start_dim=1).numpy()  # (N, 784)
+    if code_size > min(pixels.shape):
+        raise ValueError(
+            f"code_size must be at most {min(pixels.shape)}, the smaller of the numbers of images "
+            f"and pixels, got {code_size}; ask for fewer components"
+        )
+    pca = PCA(code_size, svd_solver="covariance_eigh").fit(pixels)
+    return _LinearAutoencoder(
+        torch.tensor(pca.components_, dtype=torch.float32),
+        torch.tensor(pca.mean_, dtype=torch.float32),
+    )
+
+
+def tsne_embedding(codes, *, perplexity=30.0, iterations=500, init="pca", seed=0):
+    """Draw a map of codes with t-SNE: neighbours in the code stay neighbours in the plane.
+
+    Parameters
+    ----------
+    codes : array-like or torch.Tensor
+        (N, features), N above ``perplexity``.
+    perplexity : float, default 30
+        How many neighbours each point tries to keep near.
+    iterations : int, default 500
+        Steps of gradient descent, at least 250; on 10,000 codes more does not help.
+    init : {"pca", "random"}
+        Where the points start. PCA keeps more of the large-scale arrangement.
+    seed : int, default 0
+
+    Returns
+    -------
+    numpy.ndarray
+        (N, 2). Axes, distances between clusters and their sizes have no units and no meaning.
+
+    Raises
+    ------
+    ValueError
+        If the codes are not a table of finite numbers, or a setting is out of range
+        (from scikit-learn).
+
+    Notes
+    -----
+    Used in lesson 06. scikit-learn's Barnes-Hut t-SNE [1]_ with automatic learning rate.
+
+    .. [1] L. van der Maaten, "Accelerating t-SNE using tree-based algorithms", JMLR 15 (2014).
+    """
+    tsne = TSNE(perplexity=perplexity, max_iter=iterations, init=init, random_state=seed, n_jobs=-1)
+    return tsne.fit_transform(np.asarray(codes, dtype=np.float32))
+
+
+def embedding_quality(codes, embedding, labels, *, neighbors=5, sample=2000, seed=0):
+    """Measure how far a map can be trusted.
+
+    Parameters
+    ----------
+    codes : array-like or torch.Tensor
+        (N, features): what the map was drawn from.
+    embedding : array-like or torch.Tensor
+        (N, 2): the map.
+    labels : array-like or torch.Tensor
+        (N,): the class of each point, used for the score only.
+    neighbors : int, default 5
+        Neighbours that count.
+    sample : int, default 2000
+        Trustworthiness compares all pairs, so it is taken on a random sample of this size.
+    seed : int, default 0
+
+    Returns
+    -------
+    dict of str to float
+        ``trustworthiness`` in [0, 1]: 1 if neighbours on the map are neighbours in the code [1]_;
+        ``knn_accuracy`` in [0, 1]: how often the nearest neighbours on the map name the right
+        class of a held-out point, in five-fold cross-validation over all N.
+
+    Raises
+    ------
+    ValueError
+        If codes, embedding and labels differ in length.
+
+    Notes
+    -----
+    Used in lesson 06.
+
+    .. [1] J. Venna and S. Kaski, "Neighborhood preservation in nonlinear projection methods: an
+       experimental study", ICANN (2001).
+    """
+    codes, embedding, labels = (np.asarray(a) for a in (codes, embedding, labels))
+    check_pairs(codes, embedding, "codes", "embedding")
+    check_pairs(codes, labels, "codes", "labels")
+    rows = np.random.default_rng(seed).permutation(len(codes))[:sample]
+    folds = StratifiedKFold(5, shuffle=True, random_state=seed)
+    knn = KNeighborsClassifier(neighbors)
+    return {
+        "trustworthiness": float(
+            trustworthiness(codes[rows], embedding[rows], n_neighbors=neighbors)
+        ),
+        "knn_accuracy": float(cross_val_score(knn, embedding, labels, cv=folds).mean()),
+    }
