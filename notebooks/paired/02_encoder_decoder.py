@@ -157,7 +157,7 @@ plt.show()
 # %% [markdown]
 # Two different networks, depending on what you count. The dense layers hold 98 % of what is
 # *learned*, the convolutions do 93 % of what is *computed*. Want it smaller? Touch the dense layers.
-# Want it faster? Touch the convolutions: lesson 03 finds nearly all of the training time there.
+# Want it faster? Touch the convolutions.
 
 # %%
 dense = predicted.index.str.contains("dense")
