@@ -192,7 +192,8 @@ def plot_embedding(embedding, labels, *, ax=None):
         )
     ax.margins(0.05)
     ax.set(xticks=[], yticks=[])
-    ax.set_aspect("equal")
+    ax.set_box_aspect(1)
+    ax.set_aspect("equal", adjustable="datalim")
     return ax
 
 

@@ -167,19 +167,21 @@ class PyTorchTrainer:
 
         history = self.history = History()
         seconds = 0.0
+        rows = torch.arange(len(x_train))  # shuffled in place of the images: no copy of those
         self.model.to(memory_format=torch.channels_last)
         try:
             with _seeded(seed, device_of(self.model)):
                 for epoch in range(1, epochs + 1):
                     start = time.perf_counter()
                     batches = tqdm(
-                        self._generate_batches(*permute_data(x_train, y_train), batch_size),
+                        self._generate_batches(*permute_data(rows, rows), batch_size),
                         desc=f"epoch {epoch}",
                         total=math.ceil(len(x_train) / batch_size),
                         leave=False,
                         **({} if progress else {"disable": True}),
                     )
-                    train_loss = self._train_epoch(batches, scheduler, epoch)
+                    pairs = ((x_train[chosen], y_train[chosen]) for chosen, _ in batches)
+                    train_loss = self._train_epoch(pairs, scheduler, epoch)
                     seconds += time.perf_counter() - start
                     if epoch % eval_every != 0 and epoch != epochs:
                         continue
@@ -227,10 +229,10 @@ class PyTorchTrainer:
         for start in range(0, len(x), size):
             yield x[start : start + size], y[start : start + size]
 
-    def _train_epoch(self, batches, scheduler, epoch):
+    def _train_epoch(self, pairs, scheduler, epoch):
         self.model.train()
         total = rows = 0
-        for x, y in batches:
+        for x, y in pairs:
             self.optim.zero_grad()
             loss = self._loss(x, y)
             value = loss.item()

@@ -126,7 +126,9 @@ def figures(notebook):
     for cell in notebook.cells:
         for tag in cell.metadata.get("tags", []):
             if tag.startswith("figure-"):
-                images = [o.data["image/png"] for o in cell.outputs if "image/png" in o.get("data", {})]
+                images = [
+                    o.data["image/png"] for o in cell.outputs if "image/png" in o.get("data", {})
+                ]
                 found[tag.removeprefix("figure-")] = base64.b64decode(images[0])
     return found
 

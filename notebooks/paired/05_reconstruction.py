@@ -102,7 +102,7 @@ assert brightest[dimmest] < 0.8
 # A single image proves nothing, and a random one can be lucky. Sort the test set by error, and show
 # both ends and the middle.
 
-# %%
+# %% tags=["figure-reconstructions"]
 order = errors["network"].argsort().to_numpy()
 middle = len(order) // 2
 chosen = torch.from_numpy(np.concatenate([order[:4], order[middle - 2 : middle + 2], order[-4:]]))

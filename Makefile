@@ -1,0 +1,39 @@
+# Everything a reader or a maintainer does. Each target sets up .venv first, once.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+PIP := $(BIN)/python -m pip --disable-pip-version-check -qq install -c constraints.txt
+
+# Find or download MNIST once; if it is out of reach, the embedded images serve in all that follows.
+SETTLE = CONVAE_OFFLINE=$$($(BIN)/python tools/settle_data.py) && export CONVAE_OFFLINE
+
+.PHONY: run lab test execute weights links
+
+run: $(READY) ## execute every lesson into build/, with pages to read
+	@$(SETTLE) && TQDM_DISABLE=1 $(BIN)/python tools/notebooks.py run
+
+lab: $(READY) ## open lesson 00 in JupyterLab
+	@$(BIN)/jupyter lab notebooks/00_why_autoencoders.ipynb
+
+test: $(READY) ## all tests, of the library and of the notebooks
+	@$(SETTLE) && $(BIN)/pytest tests && $(BIN)/pytest --nbval notebooks
+
+execute: $(READY) ## for authors: run paired/*.py and store outputs (make execute ONLY="03 04")
+	@$(SETTLE) && TQDM_DISABLE=1 $(BIN)/python tools/notebooks.py execute $(ONLY)
+
+weights: $(READY) ## for authors: train the shipped networks anew (needs all of MNIST)
+	@$(BIN)/python tools/make_weights.py
+
+links: $(READY) ## stamp the repository's address everywhere (make links REPO=owner/name)
+	@$(BIN)/python tools/links.py $(REPO)
+
+$(READY): pyproject.toml constraints.txt
+	@echo "[1/3] creating .venv"
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, found " + sys.version) if sys.version_info < (3, 11) else None'
+	@$(PYTHON) -m venv .venv
+	@echo "[2/3] installing PyTorch (the largest part: minutes on a slow line)"
+	@$(PIP) torch torchvision
+	@echo "[3/3] installing the course and what it needs"
+	@$(PIP) -e '.[notebooks,test]'
+	@touch $@
