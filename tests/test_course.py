@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from itertools import pairwise
 from pathlib import Path
 
 import jupytext
@@ -114,7 +115,7 @@ def test_a_lesson_opens_and_ends_as_the_others_do(path):
 
 
 def test_every_lesson_links_to_its_neighbours():
-    for path, following in zip(LESSONS, LESSONS[1:], strict=False):
+    for path, following in pairwise(LESSONS):
         assert f"({following.name})" in read(path).cells[0].source
         assert f"({following.name})" in read(path).cells[-1].source
         assert f"({path.name})" in read(following).cells[0].source

@@ -28,7 +28,8 @@ PROBE = """
 import json, sys
 try:
     import resource
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    unit = 1 if sys.platform == "darwin" else 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 except ImportError:
     import psutil
     peak = psutil.Process().memory_info().peak_wset
@@ -164,8 +165,9 @@ def _write_index(paths, rows, failures):
         items.append(f'<li><a href="{path.stem}.html">{title}</a> ({note})</li>')
     page = (
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>The course</title>'
-        '<body style="font-family: sans-serif; max-width: 40em; margin: 3em auto; line-height: 1.8">'
-        f"<h1>Convolutional autoencoders, measured</h1><ul>{''.join(items)}</ul></body></html>"
+        "<style>body {font-family: sans-serif; max-width: 40em; margin: 3em auto; line-height: 2}"
+        "</style>"
+        f"<h1>Convolutional autoencoders, measured</h1><ul>{''.join(items)}</ul></html>"
     )
     (BUILD / "index.html").write_text(page, encoding="utf-8")
     print(f"pages: {(BUILD / 'index.html').relative_to(ROOT)}")
