@@ -504,6 +504,22 @@ def test_a_mirror_that_never_answers_costs_no_more_than_the_patience(
     assert not (tmp_path / "data").exists()
 
 
+def test_looking_up_a_name_for_ever_costs_no_more_than_the_patience(mirrors, tmp_path, monkeypatch):
+    found = threading.Event()
+
+    def look_up(request, timeout):
+        found.wait(30)
+        raise OSError("no such name")
+
+    monkeypatch.setattr(data_module, "_PATIENCE", 0.5)
+    monkeypatch.setattr(data_module, "urlopen", look_up)
+    mirrors.append("http://mirror.invalid/")
+    start = time.monotonic()
+    assert load_mnist(tmp_path).source == "embedded"
+    assert time.monotonic() - start < 5
+    found.set()
+
+
 def test_a_silent_mirror_does_not_hold_up_one_that_answers(
     mirrors, silent_port, serve, tmp_path, monkeypatch
 ):

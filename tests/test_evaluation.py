@@ -346,6 +346,14 @@ def test_a_map_that_ignores_the_code_is_hardly_trusted():
     assert quality["trustworthiness"] == pytest.approx(0.5, abs=0.1)
 
 
+def test_a_map_that_folds_neighbours_together_is_trusted_less_than_one_that_unfolds_them():
+    line = np.arange(100.0)[:, None]
+    folded = abs(line - 50)
+    labels = np.arange(100) % 2
+    assert embedding_quality(line, folded, labels)["trustworthiness"] < 0.85
+    assert embedding_quality(folded, line, labels)["trustworthiness"] > 0.95
+
+
 def test_trustworthiness_looks_at_codes_and_accuracy_at_the_map():
     codes, labels = blobs(per_class=20, features=2)
     lost = np.random.default_rng(0).normal(size=codes.shape)

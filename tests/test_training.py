@@ -208,6 +208,13 @@ def test_every_batch_of_every_epoch_is_trained_on_in_training_mode():
     assert not model.training
 
 
+def test_a_model_left_in_evaluation_mode_is_trained_in_training_mode():
+    x, y = pairs()
+    model = nn.Sequential(nn.Dropout(), ModeRecorder()).eval()
+    trainer_of(model).fit(x, y, x, y, epochs=1, batch_size=5)
+    assert [call.training for call in model[1].calls] == [True, True, False]
+
+
 def test_inputs_are_left_as_they_were():
     images, labels = torch.randn(6, 1, 8, 8), torch.randn(6, 1, 8, 8)
     before = images.clone(), labels.clone()
