@@ -5,9 +5,11 @@ Lesson 00 loads it first; lesson 04 looks at the pixels and derives the scaling.
 
 import os
 import queue
+import socket
 import tempfile
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -25,6 +27,7 @@ from ._torchvision import import_torchvision
 import_torchvision()
 
 from torchvision.datasets import MNIST  # noqa: E402
+from torchvision.datasets.mnist import read_image_file, read_label_file  # noqa: E402
 from torchvision.datasets.utils import calculate_md5, download_and_extract_archive  # noqa: E402
 
 _MD5 = {
@@ -33,7 +36,7 @@ _MD5 = {
     "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
     "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
 }
-_PATIENCE = 8  # seconds to wait for a mirror's first answer
+_PATIENCE = 8  # seconds to wait for a mirror that says nothing
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +55,11 @@ class ImageData:
     Raises
     ------
     ValueError, TypeError
-        If images have another shape or type, or labels do not match them in number.
+        If images or labels have another shape or type, or do not match in number.
+
+    Notes
+    -----
+    First used in lesson 00.
     """
 
     train_images: torch.Tensor
@@ -66,6 +73,11 @@ class ImageData:
             images, labels = getattr(self, f"{part}_images"), getattr(self, f"{part}_labels")
             check_tensor(images, ("N", 1, 28, 28), f"{part}_images")
             check_pairs(images, labels, f"{part}_images", f"{part}_labels")
+            if labels.dtype != torch.int64 or labels.ndim != 1:
+                raise TypeError(
+                    f"{part}_labels must be whole numbers (torch.int64) of shape (N,), got "
+                    f"{labels.dtype} of shape {tuple(labels.shape)}; convert them with .long()"
+                )
 
     def __repr__(self):
         return (
@@ -80,12 +92,12 @@ def scale_images(images):
     Parameters
     ----------
     images : torch.Tensor
-        (N, 28, 28), uint8, 0 for black to 255 for white.
+        (N, H, W), uint8, 0 for black to 255 for white.
 
     Returns
     -------
     torch.Tensor
-        (N, 1, 28, 28), float32, -1 for black to 1 for white.
+        (N, 1, H, W), float32, -1 for black to 1 for white.
 
     Raises
     ------
@@ -96,18 +108,18 @@ def scale_images(images):
     -----
     Lesson 04 shows that this is what the source lesson's three steps come to.
     """
-    dtype = getattr(images, "dtype", type(images).__name__)
-    if dtype != torch.uint8:
+    if not isinstance(images, torch.Tensor) or images.dtype != torch.uint8:
         raise TypeError(
-            f"images must be a tensor of 8-bit pixels (torch.uint8), got {dtype}; "
+            "images must be a torch.Tensor of 8-bit pixels (torch.uint8), got "
+            f"{type(images).__name__} of {getattr(images, 'dtype', 'no dtype')}; "
             "pass the raw pixels, before any scaling"
         )
     if images.ndim != 3:
         raise ValueError(
-            f"images must have shape (N, 28, 28), got {tuple(images.shape)}; "
+            f"images must have shape (N, H, W), got {tuple(images.shape)}; "
             "pass them without a channel axis, which is added here"
         )
-    return images.unsqueeze(1).float().mul_(2 / 255).sub_(1)  # (N, 1, 28, 28)
+    return images.unsqueeze(1).float().mul_(2 / 255).sub_(1)  # (N, 1, H, W)
 
 
 def load_mnist(folder=None):
@@ -160,12 +172,11 @@ def load_mnist(folder=None):
             )
         if obstacle:
             return _load_embedded(f"{obstacle}; put the files in {raw}, or try again online")
-    train, test = MNIST(folder, train=True), MNIST(folder, train=False)
     return ImageData(
-        scale_images(train.data),
-        train.targets,
-        scale_images(test.data),
-        test.targets,
+        scale_images(read_image_file(raw / "train-images-idx3-ubyte")),
+        read_label_file(raw / "train-labels-idx1-ubyte"),
+        scale_images(read_image_file(raw / "t10k-images-idx3-ubyte")),
+        read_label_file(raw / "t10k-labels-idx1-ubyte"),
         source="mnist",
     )
 
@@ -192,7 +203,7 @@ def _download(raw):
             f"MNIST must be stored in a folder that can be written, got {raw} ({error}); "
             "set CONVAE_DATA to another folder, or CONVAE_OFFLINE=1"
         ) from error
-    with lock, tempfile.TemporaryDirectory(dir=raw.parent) as temporary:
+    with lock, tempfile.TemporaryDirectory(dir=raw.parent) as temporary, _stalls_end():
         fresh = Path(temporary)
         names = _unusable(raw)  # again: another process may have been first
         for archive, md5 in MNIST.resources:
@@ -201,7 +212,7 @@ def _download(raw):
                 continue
             try:
                 download_and_extract_archive(mirror + archive, fresh, md5=md5)
-            except (OSError, RuntimeError) as error:
+            except (OSError, RuntimeError, HTTPException) as error:
                 return f"the download of {archive} failed ({error})"
             if (raw / name).exists():
                 rejected = raw / f"{name}.rejected-{calculate_md5(raw / name)[:8]}"
@@ -209,6 +220,17 @@ def _download(raw):
                 print(f"{name} was not the MNIST file: kept as {rejected.name}, replaced")
             (fresh / name).replace(raw / name)
     return None
+
+
+@contextmanager
+def _stalls_end():
+    """Give up on a connection that sends nothing for `_PATIENCE` seconds."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(_PATIENCE)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
 
 
 def _find_mirror():

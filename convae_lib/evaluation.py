@@ -111,7 +111,7 @@ def pca_baseline(train_images, code_size=28):
     train_images : torch.Tensor
         (N, 1, 28, 28); PCA is fitted on these.
     code_size : int, default 28
-        Components kept, at most 784 and at most N.
+        Components kept, at most 784 and below N.
 
     Returns
     -------
@@ -133,12 +133,14 @@ def pca_baseline(train_images, code_size=28):
        from examples without local minima", Neural Networks 2 (1989).
     """
     check_tensor(train_images, ("N", 1, 28, 28), "train_images")
+    check_not_empty(train_images, "train_images")
     check_count(code_size, "code_size")
-    pixels = train_images.flatten(start_dim=1).numpy()  # (N, 784)
-    if code_size > min(pixels.shape):
+    pixels = train_images.detach().cpu().flatten(start_dim=1).numpy()  # (N, 784)
+    most = min(len(pixels) - 1, 784)
+    if code_size > most:
         raise ValueError(
-            f"code_size must be at most {min(pixels.shape)}, the smaller of the numbers of images "
-            f"and pixels, got {code_size}; ask for fewer components"
+            f"code_size must be at most {most} here (784, and below the number of images), got "
+            f"{code_size}; ask for fewer components or pass more images"
         )
     pca = PCA(code_size, svd_solver="covariance_eigh").fit(pixels)
     return _LinearAutoencoder(

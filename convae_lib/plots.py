@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from matplotlib import patheffects
 
-from ._checks import check_pairs
+from ._checks import check_not_empty, check_pairs, check_tensor
 
 DIGIT_COLORS = tuple(matplotlib.color_sequences["petroff10"])
 """Ten colours, one for each digit 0 to 9 (M. A. Petroff, arXiv:2107.02270)."""
@@ -44,7 +44,7 @@ def display_image(ax, t):
             "index the batch first, as in images[0]"
         )
     ax = _axes(ax, figsize=(3, 3))
-    ax.imshow(image, cmap="gray", vmin=-1, vmax=1)
+    ax.imshow(image.numpy(), cmap="gray", vmin=-1, vmax=1)
     ax.set_axis_off()
     return ax
 
@@ -66,15 +66,18 @@ def show_reconstructions(rows, *, captions=None, ax=None):
 
     Raises
     ------
-    ValueError
-        If rows or captions differ in length.
+    ValueError, TypeError
+        If there are no rows, one is not a tensor (N, 1, H, W), or rows or captions differ in
+        length.
 
     Notes
     -----
     First used in lesson 04.
     """
+    check_not_empty(rows, "rows")
     first_name, first = next(iter(rows.items()))
     for name, images in rows.items():
+        check_tensor(images, ("N", 1, "H", "W"), f"rows[{name!r}]")
         check_pairs(first, images, f"rows[{first_name!r}]", f"rows[{name!r}]")
     if captions is not None:
         check_pairs(first, captions, f"rows[{first_name!r}]", "captions")
@@ -87,7 +90,7 @@ def show_reconstructions(rows, *, captions=None, ax=None):
             left = column * (width + gap)
             canvas[top : top + height, left : left + width] = image[0]
     ax = _axes(ax, figsize=(0.9 * count + 1, 0.95 * len(rows) + 0.4))
-    ax.imshow(canvas, cmap="gray", vmin=-1, vmax=1)
+    ax.imshow(canvas.numpy(), cmap="gray", vmin=-1, vmax=1)
     ax.set_yticks(np.arange(len(rows)) * (height + gap) + height / 2, rows)
     columns = np.arange(count) * (width + gap) + width / 2
     ax.set_xticks(columns if captions is not None else [], captions)
@@ -164,7 +167,7 @@ def plot_embedding(embedding, labels, *, ax=None):
     Raises
     ------
     ValueError
-        If there is not one label per point, or a label is no digit.
+        If the map is not (N, 2), there is not one label per point, or a label is no digit.
 
     Notes
     -----
@@ -172,7 +175,12 @@ def plot_embedding(embedding, labels, *, ax=None):
     """
     embedding, labels = np.asarray(embedding), np.asarray(labels)
     check_pairs(embedding, labels, "embedding", "labels")
-    if not np.isin(labels, np.arange(10)).all():
+    if embedding.ndim != 2 or embedding.shape[1] != 2:
+        raise ValueError(
+            f"embedding must have shape (N, 2), got {embedding.shape}; "
+            "reduce it to two columns, with tsne_embedding for instance"
+        )
+    if labels.dtype.kind not in "iu" or not np.isin(labels, np.arange(10)).all():
         raise ValueError(
             f"labels must be digits 0 to 9, got {np.unique(labels)}; pass the digit of each point"
         )

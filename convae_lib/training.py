@@ -168,7 +168,9 @@ class PyTorchTrainer:
         history = self.history = History()
         seconds = 0.0
         rows = torch.arange(len(x_train))  # shuffled in place of the images: no copy of those
-        self.model.to(memory_format=torch.channels_last)
+        for parameter in self.model.parameters():
+            if parameter.ndim == 4:  # the weights of 2-D convolutions
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
         try:
             with _seeded(seed, device_of(self.model)):
                 for epoch in range(1, epochs + 1):

@@ -82,7 +82,7 @@ def test_an_ignored_output_is_followed_by_an_assertion_of_its_claim(path):
     ignored = [n for n, cell in enumerate(cells) if "nbval-ignore-output" in tags(cell)]
     for n in ignored:
         assert "assert " in cells[n + 1].source, cells[n].source
-    assert len(ignored) <= len(cells) / 3
+    assert len(ignored) < len(cells) / 2, "ignored cells are a minority"
     assert not any("NBVAL" in cell.source for cell in cells)
 
 
@@ -129,7 +129,9 @@ def texts():
         yield path.name, path.parent, "\n".join(prose)
 
 
-@pytest.mark.parametrize(("name", "folder", "text"), texts(), ids=lambda value: str(value)[:20])
+@pytest.mark.parametrize(
+    ("name", "folder", "text"), list(texts()), ids=lambda value: str(value)[:20]
+)
 def test_relative_links_lead_somewhere(name, folder, text):
     found = re.findall(r"\]\(([^)\s]+)\)", text)
     assert found
@@ -252,7 +254,8 @@ def test_every_public_name_is_documented(name):
     thing = getattr(convae_lib, name)
     text = inspect.getdoc(thing)
     assert re.search(r"[Ll]essons? \d\d", text), "the lesson that builds or uses it"
-    assert re.search(r"\((N|\w+),? ?[\w, +]*\)|in \[-1, 1\]|rows", text), "shapes"
+    if "torch.Tensor" in text or "array-like" in text:
+        assert re.search(r"\(N[,)]|\(28, 28\)|rows", text), "shapes"
     fields = getattr(thing, "__dataclass_fields__", None)
     for parameter in fields or inspect.signature(thing).parameters:
         assert re.search(rf"^ *[\w, ]*\b{parameter}\b[\w, ]* :|^ *ax :", text, re.MULTILINE), (

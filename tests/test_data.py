@@ -57,17 +57,20 @@ def test_scaling_keeps_order_and_range_and_can_be_undone(rows, seed):
         (
             torch.zeros(2, 28, 28),
             TypeError,
-            r"8-bit pixels \(torch.uint8\), got torch.float32; pass",
+            r"8-bit pixels \(torch.uint8\), got Tensor of torch.float32; pass",
         ),
-        (torch.zeros(2, 28, 28, dtype=torch.int64), TypeError, "got torch.int64; pass the raw"),
-        ([[0]], TypeError, "images must be a tensor of 8-bit pixels .* got list"),
+        (
+            torch.zeros(2, 28, 28, dtype=torch.int64),
+            TypeError,
+            "got Tensor of torch.int64; pass the raw",
+        ),
+        ([[0]], TypeError, "images must be a torch.Tensor of 8-bit pixels .* got list"),
         (
             torch.zeros(28, 28).byte(),
             ValueError,
-            r"\(N, 28, 28\), got \(28, 28\); pass them without",
+            r"\(N, H, W\), got \(28, 28\); pass them without",
         ),
-        (torch.zeros(2, 1, 28, 28).byte(), ValueError, r"\(N, 28, 28\), got \(2, 1, 28, 28\)"),
-        (torch.zeros(2, 28, 27).byte(), ValueError, r"\(N, 28, 28\), got \(2, 28, 27\)"),
+        (torch.zeros(2, 1, 28, 28).byte(), ValueError, r"\(N, H, W\), got \(2, 1, 28, 28\)"),
     ],
 )
 def test_only_raw_pixels_can_be_scaled(images, error, message):
@@ -601,3 +604,10 @@ def test_a_lock_left_by_an_ended_process_does_not_matter(mirror, tmp_path):
     (tmp_path / "MNIST").mkdir()
     (tmp_path / "MNIST" / "download.lock").touch()
     check_small_mnist(load_mnist(tmp_path))
+
+
+@pytest.mark.parametrize("labels", [torch.zeros(2), torch.zeros(2, 1, dtype=torch.int64)])
+def test_labels_that_are_no_list_of_whole_numbers_are_refused(labels):
+    images, good = torch.zeros(2, 1, 28, 28), torch.zeros(2, dtype=torch.int64)
+    with pytest.raises(TypeError, match=r"test_labels must be whole numbers .* of shape \(N,\)"):
+        ImageData(images, good, images, labels, "mnist")

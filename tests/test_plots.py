@@ -223,3 +223,20 @@ def test_a_map_with_labels_that_are_no_digits_is_refused(embedding, labels, mess
     with pytest.raises(ValueError, match=message):
         plot_embedding(embedding, labels)
     assert plt.get_fignums() == []
+
+
+def test_a_map_of_three_columns_is_refused():
+    with pytest.raises(ValueError, match=r"embedding must have shape \(N, 2\), got \(4, 3\)"):
+        plot_embedding(np.zeros((4, 3)), [0, 1, 2, 3])
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ({}, "rows must hold at least one example"),
+        ({"flat": torch.zeros(3, 28, 28)}, r"rows\['flat'\] must have shape \(N, 1, H, W\)"),
+    ],
+)
+def test_rows_that_are_no_images_are_refused(rows, message):
+    with pytest.raises(ValueError, match=message):
+        show_reconstructions(rows)

@@ -25,14 +25,16 @@ BUILD = ROOT / "build"
 
 # Run in each kernel after the last cell: its peak memory, and the data tier it used.
 PROBE = """
-import json, sys
-try:
-    import resource
-    unit = 1 if sys.platform == "darwin" else 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-except ImportError:
+import json, re, sys
+if sys.platform == "linux":  # ru_maxrss would include what started the kernel
+    with open("/proc/self/status") as status:
+        peak = 1024 * int(re.search(r"VmHWM:\\s+(\\d+)", status.read())[1])
+elif sys.platform == "win32":
     import psutil
     peak = psutil.Process().memory_info().peak_wset
+else:
+    import resource
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(json.dumps({"peak": peak, "tier": getattr(globals().get("data"), "source", "none")}))
 """
 
@@ -117,6 +119,7 @@ def execute_in_place(prefixes):
         rows.append((source.stem, f"{seconds:.0f}", f"{peak / 1e6:,.0f}", tier))
         nbformat.write(notebook, NOTEBOOKS / f"{source.stem}.ipynb")
         for name, png in figures(notebook).items():
+            (NOTEBOOKS / "figures").mkdir(exist_ok=True)
             (NOTEBOOKS / "figures" / f"{name}.png").write_bytes(png)
     _print_table(rows)
 

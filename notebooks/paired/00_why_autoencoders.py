@@ -41,8 +41,8 @@ import torch
 from scipy.linalg import subspace_angles
 from torch import nn
 
-from convae_lib import display_image, load_mnist, pca_baseline, reconstruct, reconstruction_error
-from convae_lib import show_reconstructions
+from convae_lib import ImageData, display_image, load_mnist, pca_baseline, reconstruct
+from convae_lib import reconstruction_error, show_reconstructions
 
 # %% tags=["nbval-ignore-output"]
 data = load_mnist()
@@ -51,10 +51,11 @@ data
 # %% [markdown]
 # The source says `mnist` if all 70,000 images were found or downloaded. It says `embedded` if
 # there was no network: then 5,000 real MNIST images that came with the installation serve, and
-# every lesson works the same. Either way the pixels are scaled from −1 (black) to 1 (white), and
-# the test images are kept apart: we learn from the training images only.
+# every lesson works the same. Either way you hold an `ImageData`: pixels scaled from −1 (black) to 1
+# (white), and test images kept apart, because we learn from the training images only.
 
 # %%
+assert isinstance(data, ImageData)
 assert data.train_images.shape[1:] == data.test_images.shape[1:] == (1, 28, 28)
 assert data.train_images.min() == -1 and data.train_images.max() == 1
 

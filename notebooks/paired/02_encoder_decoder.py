@@ -227,8 +227,6 @@ for ax, (title, field) in zip(axes, fields.items(), strict=True):
     ax.set(title=title, xlabel="pixel column", ylabel="pixel row")
 figure.suptitle("Pixels that one number depends on")
 plt.show()
-
-# %%
 assert (probe.grad != 0).float().mean() > 0.99
 
 # %% [markdown]

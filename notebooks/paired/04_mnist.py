@@ -65,7 +65,7 @@ plt.show()
 # %% tags=["nbval-ignore-output"]
 pixels = data.train_images
 mean, std = (pixels.mean().item() + 1) / 2, pixels.std().item() / 2  # from [−1, 1] to [0, 1]
-black = (pixels == -1).sum().item() / pixels.numel()
+black = torch.count_nonzero(pixels == -1).item() / pixels.numel()
 print(f"mean {mean:.4f}, standard deviation {std:.4f}, exactly black {black:.1%}")
 
 # %%

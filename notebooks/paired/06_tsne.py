@@ -196,7 +196,7 @@ plt.show()
 # *Predict:* six maps that look alike, how well do they agree with the code they were drawn from?
 
 
-# %%
+# %% tags=["nbval-ignore-output"]
 def distances(points):
     return pdist([np.median(points[some == digit], axis=0) for digit in range(10)])
 
@@ -212,8 +212,6 @@ scores = pd.DataFrame(
         for name, points in variants.items()
     }
 ).T
-
-# %% tags=["nbval-ignore-output"]
 scores.round(2)
 
 # %%
