@@ -300,3 +300,16 @@ def test_the_readmes_table_names_every_lesson():
         question = re.search(r"^\*\*(.+\?)\*\*$", read(path).cells[0].source, re.MULTILINE)[1]
         assert f"(notebooks/{path.name})" in README
         assert question in README
+
+
+def test_the_readmes_results_are_those_stored_in_lesson_04():
+    cells = code_cells(read(ROOT / "notebooks/04_mnist.ipynb"))
+    (table,) = [cell for cell in cells if cell.source.startswith("table = pd.DataFrame(")]
+    stored = table.outputs[0].data["text/plain"]
+    for row in ("all black", "mean image", "PCA-28", "the lesson's network"):
+        error, spread = map(float, re.search(rf"^{row} +([\d.]+) +([\d.]+)", stored, re.M).groups())
+        shown = [line for line in README.splitlines() if line.startswith(f"| {row.split('-')[0]}")]
+        assert len(shown) == 1
+        numbers = re.findall(r"0\.\d+", shown[0])
+        assert float(numbers[0]) == pytest.approx(error, abs=0.5 * 10 ** (2 - len(numbers[0])))
+        assert numbers[1:] == ([f"{spread:.4f}"] if spread else [])
