@@ -5,18 +5,30 @@ import numbers
 import torch
 
 
-def check_tensor(x, shape, name):
-    """Raise unless ``x`` is a floating-point tensor of ``shape``; a letter stands for any size."""
-    wanted = f"({', '.join(str(size) for size in shape)})"
+def check_is_tensor(x, name):
+    """Raise unless ``x`` is a tensor."""
     if not isinstance(x, torch.Tensor):
         raise TypeError(
-            f"{name} must be a torch.Tensor of shape {wanted}, got {type(x).__name__}; "
+            f"{name} must be a torch.Tensor, got {type(x).__name__}; "
             "convert it with torch.as_tensor(...)"
         )
+
+
+def check_tensor(x, shape, name, dtype=None):
+    """Raise unless ``x`` is a floating-point tensor of ``shape``; a letter stands for any size.
+
+    With ``dtype``, its numbers must have that type, unless autocast converts them anyway.
+    """
+    check_is_tensor(x, name)
+    wanted = f"({', '.join(str(size) for size in shape)})"
     if not x.is_floating_point():
         raise TypeError(
             f"{name} must hold floating-point numbers, got {x.dtype}; "
             "turn 8-bit pixels into [-1, 1] with scale_images(...)"
+        )
+    if dtype not in (None, x.dtype) and not torch.is_autocast_enabled(x.device.type):
+        raise TypeError(
+            f"{name} must hold {dtype} numbers, got {x.dtype}; convert them with .to({dtype})"
         )
     fits = x.ndim == len(shape) and all(
         isinstance(want, str) or have == want for have, want in zip(x.shape, shape, strict=True)

@@ -36,7 +36,7 @@ _MD5 = {
     "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
     "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
 }
-_PATIENCE = 8  # seconds to wait for a mirror that says nothing
+_PATIENCE = 6  # seconds to wait for a mirror that says nothing
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +71,7 @@ class ImageData:
     def __post_init__(self):
         for part in ("train", "test"):
             images, labels = getattr(self, f"{part}_images"), getattr(self, f"{part}_labels")
-            check_tensor(images, ("N", 1, 28, 28), f"{part}_images")
+            check_tensor(images, ("N", 1, 28, 28), f"{part}_images", torch.float32)
             check_pairs(images, labels, f"{part}_images", f"{part}_labels")
             if labels.dtype != torch.int64 or labels.ndim != 1:
                 raise TypeError(
@@ -192,34 +192,49 @@ def _unusable(raw):
 
 def _download(raw):
     """Fetch what is unusable in ``raw``; return why that failed, or None."""
-    mirror = _find_mirror()
-    if mirror is None:
-        return "no mirror of MNIST can be reached"
+    mirror, obstacle = _find_mirror()
+    if obstacle:
+        return obstacle
     try:
         raw.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(raw.parent / "download.lock").acquire()
+        with (
+            FileLock(raw.parent / "download.lock"),
+            tempfile.TemporaryDirectory(dir=raw.parent) as temporary,
+        ):
+            names = _unusable(raw)  # again: another process may have been first
+            for archive, md5 in MNIST.resources:
+                if (name := archive.removesuffix(".gz")) not in names:
+                    continue
+                if obstacle := _fetch(archive, md5, mirror, Path(temporary)):
+                    return obstacle
+                _put_in_place(Path(temporary) / name, raw / name)
     except OSError as error:
         raise OSError(
             f"MNIST must be stored in a folder that can be written, got {raw} ({error}); "
             "set CONVAE_DATA to another folder, or CONVAE_OFFLINE=1"
         ) from error
-    with lock, tempfile.TemporaryDirectory(dir=raw.parent) as temporary, _stalls_end():
-        fresh = Path(temporary)
-        names = _unusable(raw)  # again: another process may have been first
-        for archive, md5 in MNIST.resources:
-            name = archive.removesuffix(".gz")
-            if name not in names:
-                continue
-            try:
-                download_and_extract_archive(mirror + archive, fresh, md5=md5)
-            except (OSError, RuntimeError, HTTPException) as error:
-                return f"the download of {archive} failed ({error})"
-            if (raw / name).exists():
-                rejected = raw / f"{name}.rejected-{calculate_md5(raw / name)[:8]}"
-                (raw / name).replace(rejected)
-                print(f"{name} was not the MNIST file: kept as {rejected.name}, replaced")
-            (fresh / name).replace(raw / name)
     return None
+
+
+def _fetch(archive, md5, mirror, folder):
+    """Download and unpack one archive, from ``mirror`` or else another; return why not, or None."""
+    for source in (mirror, *(other for other in MNIST.mirrors if other != mirror)):
+        try:
+            with _stalls_end():
+                download_and_extract_archive(source + archive, folder, md5=md5)
+            return None
+        except (OSError, RuntimeError, HTTPException) as error:
+            obstacle = f"the download of {archive} failed ({error})"
+    return obstacle
+
+
+def _put_in_place(fresh, path):
+    """Move a verified file to ``path``; what else lies there is kept under another name."""
+    if path.exists():
+        rejected = path.with_name(f"{path.name}.rejected-{calculate_md5(path)[:8]}")
+        path.replace(rejected)
+        print(f"{path.name} was not the MNIST file: kept as {rejected.name}, replaced")
+    fresh.replace(path)
 
 
 @contextmanager
@@ -234,28 +249,30 @@ def _stalls_end():
 
 
 def _find_mirror():
-    """The first mirror that answers within `_PATIENCE` seconds, or None."""
+    """The first mirror that answers within `_PATIENCE` seconds, or why there is none."""
     answers = queue.SimpleQueue()
 
     def ask(mirror):
         try:
             request = Request(mirror + MNIST.resources[-1][0], method="HEAD")
             with urlopen(request, timeout=_PATIENCE):
-                answers.put(mirror)
-        except (OSError, HTTPException):
-            answers.put(None)
+                answers.put((mirror, None))
+        except (OSError, HTTPException) as error:
+            answers.put((None, error))
 
     for mirror in MNIST.mirrors:  # in threads, because looking up a name knows no time limit
         threading.Thread(target=ask, args=(mirror,), daemon=True).start()
     deadline = time.monotonic() + _PATIENCE
+    reason = f"no answer within {_PATIENCE} seconds"
     for _ in MNIST.mirrors:
         try:
-            mirror = answers.get(timeout=max(0.0, deadline - time.monotonic()))
+            mirror, error = answers.get(timeout=max(0.0, deadline - time.monotonic()))
         except queue.Empty:
-            return None
+            break
         if mirror is not None:
-            return mirror
-    return None
+            return mirror, None
+        reason = error
+    return None, f"no mirror of MNIST can be reached ({reason})"
 
 
 def _load_embedded(reason):

@@ -55,7 +55,7 @@ def reconstruct(model, images, *, batch_size=250):
         with inference(model):
             reconstruction, code = model(images[rows].to(device))
         if codes is None:
-            codes = torch.empty(len(images), code.shape[1])
+            codes = torch.empty(len(images), *code.shape[1:])
         reconstructions[rows] = reconstruction.cpu()
         codes[rows] = code.cpu()
     return reconstructions, codes
@@ -182,7 +182,7 @@ def tsne_embedding(codes, *, perplexity=30.0, iterations=500, init="pca", seed=0
     .. [1] L. van der Maaten, "Accelerating t-SNE using tree-based algorithms", JMLR 15 (2014).
     """
     tsne = TSNE(perplexity=perplexity, max_iter=iterations, init=init, random_state=seed, n_jobs=-1)
-    return tsne.fit_transform(np.asarray(codes, dtype=np.float32))
+    return tsne.fit_transform(_as_array(codes).astype(np.float32))
 
 
 def embedding_quality(codes, embedding, labels, *, neighbors=5, sample=2000, seed=0):
@@ -193,7 +193,7 @@ def embedding_quality(codes, embedding, labels, *, neighbors=5, sample=2000, see
     codes : array-like or torch.Tensor
         (N, features): what the map was drawn from.
     embedding : array-like or torch.Tensor
-        (N, 2): the map.
+        (N, D): the map, or any other description of the same points.
     labels : array-like or torch.Tensor
         (N,): the class of each point, used for the score only.
     neighbors : int, default 5
@@ -212,7 +212,8 @@ def embedding_quality(codes, embedding, labels, *, neighbors=5, sample=2000, see
     Raises
     ------
     ValueError
-        If codes, embedding and labels differ in length.
+        If codes, embedding and labels differ in length, or there are too few points (from
+        scikit-learn).
 
     Notes
     -----
@@ -221,7 +222,7 @@ def embedding_quality(codes, embedding, labels, *, neighbors=5, sample=2000, see
     .. [1] J. Venna and S. Kaski, "Neighborhood preservation in nonlinear projection methods: an
        experimental study", ICANN (2001).
     """
-    codes, embedding, labels = (np.asarray(a) for a in (codes, embedding, labels))
+    codes, embedding, labels = (_as_array(a) for a in (codes, embedding, labels))
     check_pairs(codes, embedding, "codes", "embedding")
     check_pairs(codes, labels, "codes", "labels")
     rows = np.random.default_rng(seed).permutation(len(codes))[:sample]
@@ -233,3 +234,7 @@ def embedding_quality(codes, embedding, labels, *, neighbors=5, sample=2000, see
         ),
         "knn_accuracy": float(cross_val_score(knn, embedding, labels, cv=folds).mean()),
     }
+
+
+def _as_array(values):
+    return values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else np.asarray(values)

@@ -11,6 +11,8 @@ from ._checks import check_count, check_tensor
 class DenseLayer(nn.Module):
     """A fully connected layer: ``dropout(activation(x @ W.T + b))``.
 
+    Maps (N, input_size) to (N, neurons).
+
     Parameters
     ----------
     input_size : int
@@ -60,7 +62,8 @@ class DenseLayer(nn.Module):
 
     def forward(self, x):
         """Map ``x`` of shape (N, input_size) to (N, neurons)."""
-        check_tensor(x, ("N", self.linear.in_features), "the input of DenseLayer")
+        weight = self.linear.weight
+        check_tensor(x, ("N", weight.shape[1]), "the input of DenseLayer", weight.dtype)
         x = self.linear(x)  # (N, neurons)
         if self.activation is not None:
             x = self.activation(x)
@@ -130,7 +133,8 @@ class ConvLayer(nn.Module):
 
     def forward(self, x):
         """Map ``x`` of shape (N, in_channels, H, W) to (N, out_channels, H, W), or flattened."""
-        check_tensor(x, ("N", self.conv.in_channels, "H", "W"), "the input of ConvLayer")
+        weight = self.conv.weight
+        check_tensor(x, ("N", weight.shape[1], "H", "W"), "the input of ConvLayer", weight.dtype)
         x = self.conv(x)  # (N, out_channels, H, W)
         if self.activation is not None:
             x = self.activation(x)

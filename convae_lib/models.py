@@ -50,7 +50,7 @@ class Encoder(nn.Module):
 
     def forward(self, x):
         """Map images (N, 1, 28, 28) to codes (N, hidden_dim)."""
-        check_tensor(x, ("N", 1, 28, 28), "images")
+        check_tensor(x, ("N", 1, 28, 28), "images", self.conv1.conv.weight.dtype)
         x = self.conv1(x)  # (N, 14, 28, 28)
         x = self.conv2(x)  # (N, 5488)
         return self.dense1(x)  # (N, hidden_dim)
@@ -99,6 +99,8 @@ class Decoder(nn.Module):
 
 class Autoencoder(nn.Module):
     """An `Encoder` and a `Decoder`, trained together to return what came in.
+
+    Maps images (N, 1, 28, 28) to ``(reconstruction, code)``: (N, 1, 28, 28) and (N, hidden_dim).
 
     Parameters
     ----------

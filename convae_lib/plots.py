@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib import patheffects
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from ._checks import check_not_empty, check_pairs, check_tensor
 
@@ -32,15 +33,23 @@ def display_image(ax, t):
     ------
     ValueError
         If ``t`` holds more than one image.
+    TypeError
+        If its pixels are whole numbers: they are not scaled yet.
 
     Notes
     -----
     First used in lesson 00. The scale is fixed, so that two images can be compared by eye.
     """
-    image = torch.as_tensor(t).detach().cpu().squeeze()
+    image = torch.as_tensor(t).detach().cpu()
+    if not image.is_floating_point():
+        raise TypeError(
+            f"t must hold pixels in [-1, 1], got {image.dtype}; "
+            "turn 8-bit pixels into that with scale_images(...)"
+        )
+    shape, image = tuple(image.shape), image.squeeze()
     if image.ndim != 2:
         raise ValueError(
-            f"t must be one image, (28, 28) or (1, 28, 28), got {tuple(t.shape)}; "
+            f"t must be one image, (28, 28) or (1, 28, 28), got {shape}; "
             "index the batch first, as in images[0]"
         )
     ax = _axes(ax, figsize=(3, 3))
@@ -76,8 +85,9 @@ def show_reconstructions(rows, *, captions=None, ax=None):
     """
     check_not_empty(rows, "rows")
     first_name, first = next(iter(rows.items()))
+    check_tensor(first, ("N", 1, "H", "W"), f"rows[{first_name!r}]")
     for name, images in rows.items():
-        check_tensor(images, ("N", 1, "H", "W"), f"rows[{name!r}]")
+        check_tensor(images, ("N", 1, *first.shape[2:]), f"rows[{name!r}]")
         check_pairs(first, images, f"rows[{first_name!r}]", f"rows[{name!r}]")
     if captions is not None:
         check_pairs(first, captions, f"rows[{first_name!r}]", "captions")
@@ -141,13 +151,16 @@ def plot_history(history, *, baselines=None, ax=None):
             verticalalignment="center",
         )
     ax.set_yscale("log")
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_minor_formatter(NullFormatter())
     ax.set_xlabel("batches")
     ax.set_ylabel("mean squared error")
     ax.legend(frameon=False)
     return ax
 
 
-def plot_embedding(embedding, labels, *, ax=None):
+def plot_embedding(embedding, labels, *, names=True, ax=None):
     """Draw a map of digits, coloured by label, each cluster named by its digit.
 
     Parameters
@@ -156,13 +169,14 @@ def plot_embedding(embedding, labels, *, ax=None):
         (N, 2).
     labels : array-like or torch.Tensor
         (N,), digits 0 to 9.
+    names : bool, default True
+        Write each digit at the median of its points.
     ax : matplotlib Axes, optional
 
     Returns
     -------
     matplotlib Axes
-        Without ticks: the axes of a t-SNE map have no meaning. Each digit stands at the median
-        of its points.
+        Without ticks: the axes of a t-SNE map have no meaning.
 
     Raises
     ------
@@ -187,16 +201,16 @@ def plot_embedding(embedding, labels, *, ax=None):
     ax = _axes(ax, figsize=(7, 7))
     colors = np.array(DIGIT_COLORS)[labels]
     ax.scatter(*embedding.T, c=colors, s=4, linewidths=0, alpha=0.6)
-    for digit in np.unique(labels):
+    for digit in np.unique(labels) if names else ():
         ax.text(
             *np.median(embedding[labels == digit], axis=0),
             str(digit),
-            color=DIGIT_COLORS[digit],
+            color="black",
             fontsize=18,
             fontweight="bold",
             ha="center",
             va="center",
-            path_effects=[patheffects.withStroke(linewidth=4, foreground="white")],
+            path_effects=[patheffects.withStroke(linewidth=4, foreground=DIGIT_COLORS[digit])],
         )
     ax.margins(0.05)
     ax.set(xticks=[], yticks=[])

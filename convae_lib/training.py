@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from ._checks import check_count, check_pairs
+from ._checks import check_count, check_is_tensor, check_pairs
 from ._inference import device_of, inference
 
 
@@ -45,7 +45,7 @@ def permute_data(X, y):
     return shuffled, shuffled if y is X else y[order.to(y.device)]
 
 
-@dataclass
+@dataclass(repr=False)
 class History:
     """What happened during one call of `PyTorchTrainer.fit`.
 
@@ -75,6 +75,9 @@ class History:
         return pd.DataFrame(
             self.rows, columns=["epoch", "steps", "seconds", "train_loss", "test_loss"]
         )
+
+    def __repr__(self):
+        return self.frame.to_string(index=False)
 
 
 class PyTorchTrainer:
@@ -148,19 +151,28 @@ class PyTorchTrainer:
 
         Raises
         ------
-        ValueError
-            If x and y differ in length, data are empty, or a count is below 1.
+        ValueError, TypeError
+            If data are no tensors or empty, x and y differ in length, test data differ from
+            training data in the shape or type of an example, or a count is below 1.
         FloatingPointError
             If the loss becomes infinite or NaN. No step is taken on such a batch.
 
         Notes
         -----
-        Each evaluation prints one line. Convolutions run in the channels-last memory format,
-        which is faster and changes results by rounding only; the model's weights keep that
-        format. The model is left in evaluation mode.
+        Each evaluation prints one line. Convolutions are trained in the channels-last memory
+        format, which is faster and changes results by rounding only. The model is left in
+        evaluation mode.
         """
+        for name, tensor in zip(
+            ("x_train", "y_train", "x_test", "y_test"),
+            (x_train, y_train, x_test, y_test),
+            strict=True,
+        ):
+            check_is_tensor(tensor, name)
         check_pairs(x_train, y_train, "x_train", "y_train")
         check_pairs(x_test, y_test, "x_test", "y_test")
+        _check_alike(x_train, x_test, "x_train", "x_test")
+        _check_alike(y_train, y_test, "y_train", "y_test")
         check_count(epochs, "epochs")
         check_count(eval_every, "eval_every")
         check_count(batch_size, "batch_size")
@@ -168,9 +180,7 @@ class PyTorchTrainer:
         history = self.history = History()
         seconds = 0.0
         rows = torch.arange(len(x_train))  # shuffled in place of the images: no copy of those
-        for parameter in self.model.parameters():
-            if parameter.ndim == 4:  # the weights of 2-D convolutions
-                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+        self._convert_convolutions(torch.channels_last)
         try:
             with _seeded(seed, device_of(self.model)):
                 for epoch in range(1, epochs + 1):
@@ -209,6 +219,7 @@ class PyTorchTrainer:
                 "the weights reached so far and the history are kept"
             )
         finally:
+            self._convert_convolutions(torch.contiguous_format)
             self.model.eval()
         return history
 
@@ -217,7 +228,20 @@ class PyTorchTrainer:
 
         Batch by batch, in evaluation mode and without gradients, so that memory stays small;
         every row counts the same, also those of a shorter last batch.
+
+        Parameters
+        ----------
+        x, y : torch.Tensor
+            Examples and targets, row by row.
+        batch_size : int, default 250
+
+        Raises
+        ------
+        ValueError, TypeError
+            If x and y are no tensors, differ in length or are empty, or ``batch_size < 1``.
         """
+        check_is_tensor(x, "x")
+        check_is_tensor(y, "y")
         check_pairs(x, y, "x", "y")
         check_count(batch_size, "batch_size")
         total = 0.0
@@ -225,6 +249,11 @@ class PyTorchTrainer:
             for x_batch, y_batch in self._generate_batches(x, y, batch_size):
                 total += self._loss(x_batch, y_batch).item() * len(x_batch)
         return total / len(x)
+
+    def _convert_convolutions(self, memory_format):
+        for parameter in self.model.parameters():
+            if parameter.ndim == 4:  # the weights of a 2-D convolution
+                parameter.data = parameter.data.contiguous(memory_format=memory_format)
 
     def _generate_batches(self, x, y, size=32):
         """Yield ``size`` rows of ``x`` and ``y`` at a time, in order; the last may be fewer."""
@@ -251,7 +280,7 @@ class PyTorchTrainer:
     def _loss(self, x, y):
         device = device_of(self.model)
         output = self.model(x.to(device))
-        if isinstance(output, tuple):
+        if isinstance(output, tuple | list):
             output = output[0]
         return self.criterion(output, y.to(device))
 
@@ -264,6 +293,15 @@ def _seeded(seed, device):
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         yield
+
+
+def _check_alike(train, test, train_name, test_name):
+    if train.shape[1:] != test.shape[1:] or train.dtype != test.dtype:
+        raise ValueError(
+            f"{test_name} must hold examples like those of {train_name}, {train.dtype} of shape "
+            f"{tuple(train.shape[1:])}, got {test.dtype} of shape {tuple(test.shape[1:])}; "
+            "prepare both in the same way"
+        )
 
 
 def _check_finite(loss, name):

@@ -1,4 +1,5 @@
 import os
+from pathlib import Path
 
 import matplotlib
 import pytest
@@ -36,3 +37,10 @@ def embedded():
             del os.environ["CONVAE_OFFLINE"]
         else:
             os.environ["CONVAE_OFFLINE"] = before
+
+
+def pytest_collection_modifyitems(items):
+    """A warning fails a test of the library; what Jupyter warns of beside a notebook does not."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.filterwarnings("error"))

@@ -207,7 +207,7 @@ def test_dropout_outside_0_to_1_is_refused(layer, dropout):
             DenseLayer(3, 2),
             [[1.0, 2.0, 3.0]],
             TypeError,
-            r"must be a torch.Tensor of shape \(N, 3\), got list; convert it with torch.as_tensor",
+            r"must be a torch.Tensor, got list; convert it with torch.as_tensor",
         ),
         (
             ConvLayer(1, 2, 3),
@@ -227,7 +227,7 @@ def test_dropout_outside_0_to_1_is_refused(layer, dropout):
             TypeError,
             "must hold floating-point numbers, got torch.uint8",
         ),
-        (ConvLayer(1, 2, 3), None, TypeError, "must be a torch.Tensor .* got NoneType"),
+        (ConvLayer(1, 2, 3), None, TypeError, "must be a torch.Tensor, got NoneType"),
     ],
 )
 def test_a_layer_refuses_wrong_inputs(layer, x, error, message):

@@ -1,18 +1,16 @@
-import importlib.util
-from pathlib import Path
+import dataclasses
 
+import make_weights as tool
 import pytest
 import torch
+from safetensors.torch import load_model
 
-TOOL = Path(__file__).parents[1] / "tools" / "make_weights.py"
+from convae_lib import Autoencoder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def make_weights():
-    spec = importlib.util.spec_from_file_location("make_weights", TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return tool
 
 
 def test_excluded_images_are_left_out_and_the_others_stay_in_order(make_weights, embedded):
@@ -47,8 +45,20 @@ def test_nothing_excluded_leaves_everything(make_weights, embedded):
     assert torch.equal(make_weights.without(images, images[:0]), images)
 
 
-def test_the_weights_are_written_where_the_library_reads_them(make_weights):
-    assert (make_weights.WEIGHTS / "lesson.safetensors").is_file()
+def test_the_command_writes_weights_that_the_autoencoder_loads(
+    make_weights, embedded, tmp_path, monkeypatch
+):
+    small = dataclasses.replace(
+        embedded,
+        train_images=torch.cat([embedded.train_images[:80], embedded.test_images[:40]]),
+        train_labels=torch.zeros(120, dtype=torch.int64),
+        source="mnist",
+    )
+    monkeypatch.setattr(make_weights, "WEIGHTS", tmp_path)
+    monkeypatch.setattr(make_weights, "load_mnist", iter([small, embedded]).__next__)
+    monkeypatch.setenv("CONVAE_OFFLINE", "0")
+    make_weights.main()
+    assert load_model(Autoencoder(28), tmp_path / "lesson.safetensors") == (set(), [])
 
 
 def test_the_test_images_of_the_embedded_tier_are_in_mnists_training_set(

@@ -1,12 +1,8 @@
 """The script behind `make run`: what a reader sees when all goes well, and when a cell fails."""
 
-import sys
-from pathlib import Path
-
 import nbformat
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
 import notebooks as runner
 
 

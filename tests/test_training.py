@@ -223,12 +223,44 @@ def test_inputs_are_left_as_they_were():
     assert images.is_contiguous() and not images.requires_grad
 
 
-def test_convolutions_are_trained_in_the_channels_last_format():
+def test_convolutions_are_trained_in_the_channels_last_format_and_returned_in_the_usual_one():
     model = ConvLayer(3, 4, 3)
     x = torch.randn(2, 3, 8, 8)
     y = torch.randn(2, 4, 8, 8)
-    trainer_of(model).fit(x, y, x, y, epochs=1)
-    assert model.conv.weight.is_contiguous(memory_format=torch.channels_last)
+    while_training = []
+
+    def criterion(output, target):
+        weight = model.conv.weight
+        while_training.append(weight.is_contiguous(memory_format=torch.channels_last))
+        return nn.functional.mse_loss(output, target)
+
+    PyTorchTrainer(model, sgd(model), criterion).fit(x, y, x, y, epochs=1)
+    assert while_training == [True, True]
+    assert model.conv.weight.is_contiguous()
+
+
+def test_a_history_shows_its_evaluations_not_every_batch():
+    x, y = pairs(rows=100)
+    history = trainer_of(nn.Linear(3, 2)).fit(x, y, x, y, epochs=2, eval_every=1, batch_size=1)
+    assert len(history.batch_losses) == 200
+    assert len(repr(history).splitlines()) == 3 and "test_loss" in repr(history)
+
+
+@pytest.mark.parametrize(
+    ("x_test", "error", "message"),
+    [
+        (torch.zeros(4, 3).double(), ValueError, "x_test must hold examples like those of x_train"),
+        (torch.zeros(4, 5), ValueError, r"of shape \(3,\), got torch.float32 of shape \(5,\)"),
+        ([[0.0] * 3] * 4, TypeError, "x_test must be a torch.Tensor, got list"),
+    ],
+)
+def test_a_test_set_unlike_the_training_set_is_refused_before_training(x_test, error, message):
+    x, y = pairs(rows=4)
+    model = nn.Linear(3, 2)
+    before = model.weight.detach().clone()
+    with pytest.raises(error, match=message):
+        trainer_of(model).fit(x, y, x_test, y, epochs=1)
+    assert torch.equal(model.weight, before)
 
 
 def test_a_scheduler_is_stepped_after_every_batch():

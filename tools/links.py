@@ -14,12 +14,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 STAMPED = [
-    "pyproject.toml",
     "README.md",
     "CITATION.cff",
     "CONTRIBUTING.md",
     *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("notebooks/*.ipynb")),
     *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("notebooks/paired/*.py")),
+    "pyproject.toml",  # last: the old address is read from it, should this be interrupted
 ]
 
 
@@ -58,4 +58,4 @@ if __name__ == "__main__":
         sys.exit(
             f"No git remote on github.com; the address stays {old}. Try make links REPO=owner/name"
         )
-    print(f"{old} → {new}: {stamp(old, new)} files changed")
+    print(f"{old} becomes {new}: {stamp(old, new)} files changed")

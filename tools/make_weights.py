@@ -41,8 +41,7 @@ def main():
     history = trainer.fit(train, train, test, test, epochs=1, batch_size=60, seed=0)
     if history.interrupted:
         sys.exit("Interrupted: the weights on disk are as they were.")
-    weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-    save_file(weights, WEIGHTS / "lesson.safetensors")
+    save_file(model.state_dict(), WEIGHTS / "lesson.safetensors")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,9 @@ text lives in notebooks/paired/, and its outputs come from one clean run of it.
 """
 
 import base64
+import html
 import json
+import re
 import sys
 import time
 from pathlib import Path
@@ -16,12 +18,13 @@ from pathlib import Path
 import jupytext
 import nbformat
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbconvert import HTMLExporter
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = ROOT / "notebooks"
 BUILD = ROOT / "build"
+FAILURES = (CellExecutionError, CellTimeoutError, DeadKernelError)
 
 # Run in each kernel after the last cell: its peak memory, and the data tier it used.
 PROBE = """
@@ -62,7 +65,11 @@ def execute(notebook, report):
     start = time.perf_counter()
     with client.setup_kernel():
         for index, cell in enumerate(notebook.cells):
-            client.execute_cell(cell, index)
+            try:
+                client.execute_cell(cell, index)
+            except FAILURES as error:
+                error.add_note(f"cell {index} (counted from 0, text cells included)")
+                raise
         seconds = time.perf_counter() - start
         probe = nbformat.v4.new_code_cell(PROBE)
         notebook.cells.append(probe)
@@ -82,16 +89,17 @@ def run():
         report = _reporter(f"[{number}/{len(paths)}] {path.stem}")
         try:
             seconds, peak, tier = execute(notebook, report)
-        except CellExecutionError as error:
+        except FAILURES as error:
             failures.append(path.stem)
             report("FAILED", last=True)
-            _show_failure(path, notebook, error)
+            print(f"{path.name}, {error.__notes__[0]}:\n{error}", file=sys.stderr)
         else:
             report(f"{seconds:.0f} s, peak {peak / 1e6:,.0f} MB", last=True)
             rows.append((path.stem, f"{seconds:.0f}", f"{peak / 1e6:,.0f}", tier))
         nbformat.write(notebook, BUILD / path.name)
-        html, _ = HTMLExporter().from_notebook_node(notebook, {"metadata": {"name": path.stem}})
-        (BUILD / f"{path.stem}.html").write_text(html.replace(".ipynb", ".html"), encoding="utf-8")
+        page, _ = HTMLExporter().from_notebook_node(notebook, {"metadata": {"name": path.stem}})
+        page = re.sub(r'href="(\d\d_\w+)\.ipynb"', r'href="\1.html"', page)
+        (BUILD / f"{path.stem}.html").write_text(page, encoding="utf-8")
     _write_index(paths, rows, failures)
     _print_table(rows)
     if failures:
@@ -121,6 +129,8 @@ def execute_in_place(prefixes):
         for name, png in figures(notebook).items():
             (NOTEBOOKS / "figures").mkdir(exist_ok=True)
             (NOTEBOOKS / "figures" / f"{name}.png").write_bytes(png)
+    if not rows:
+        sys.exit(f"no lesson begins with {' or '.join(prefixes)}")
     _print_table(rows)
 
 
@@ -149,23 +159,13 @@ def _reporter(title):
     return report
 
 
-def _show_failure(path, notebook, error):
-    number = next(
-        index
-        for index, cell in enumerate(notebook.cells)
-        if any(output.output_type == "error" for output in cell.get("outputs", []))
-    )
-    print(f"{path.name}, cell {number} (counted from 0, text cells included):", file=sys.stderr)
-    print(error, file=sys.stderr)
-
-
 def _write_index(paths, rows, failures):
     measured = {row[0]: row[1:] for row in rows}
     items = []
     for path in paths:
         title = nbformat.read(path, as_version=4).cells[0].source.partition("\n")[0].lstrip("# ")
         note = "failed" if path.stem in failures else "{} s, {} MB, {}".format(*measured[path.stem])
-        items.append(f'<li><a href="{path.stem}.html">{title}</a> ({note})</li>')
+        items.append(f'<li><a href="{path.stem}.html">{html.escape(title)}</a> ({note})</li>')
     page = (
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>The course</title>'
         "<style>body {font-family: sans-serif; max-width: 40em; margin: 3em auto; line-height: 2}"

@@ -23,7 +23,7 @@ if "google.colab" in sys.modules:  # installs the course; Colab keeps its own to
     get_ipython().run_line_magic("pip", f"install --quiet --no-deps mlxtend safetensors {course}")
 
 # %% [markdown]
-# Two kinds of layer are enough for everything up to lesson 07. We write both from scratch, check
+# Two kinds of layer are enough for every network of this course. We write both from scratch, check
 # them against PyTorch, and only then import the library's.
 
 # %%
@@ -72,8 +72,9 @@ plt.show()
 
 # %% [markdown]
 # Zero inside each half, and 3 along the edge: the filter answers to one pattern, wherever it
-# appears. Look at the right margin too: −3, although the image has no edge there. The border of
-# zeros makes one. Borders are where a convolution invents things.
+# appears. Look at the margins too: −3 on the right, although the image has no edge there, and 2 in
+# place of 3 at the top and the bottom. The border of zeros does that. Borders are where a convolution
+# invents things.
 #
 # PyTorch computes the same. (It calls this a convolution; strictly it is a *cross-correlation*,
 # because the filter is not flipped first. For learned filters it makes no difference.)
@@ -100,7 +101,7 @@ for size in (3, 4, 5, 6, 7):
 # ## Channels, and counting parameters
 #
 # Real layers have many filters, one for each *output channel*, and every filter looks at all *input
-# channels* at once: it is a block of `in × k × k` weights, and one bias. The lesson's first layer
+# channels* at once: it is a block of `in × k × k` weights, and one bias. The source lesson's first layer
 # has 14 filters of 5 × 5 on one channel, its second 7 filters on those 14. *Predict* both parameter
 # counts on paper before you run the cell.
 
@@ -278,7 +279,7 @@ assert torch.allclose(features.flatten(1), first(plain).flatten(1), atol=1e-6)
 #   patterns may appear anywhere. Shifting before or after it gives the same.
 # - Here `dropout` is the probability of keeping; and `flatten`, not `view`, is safe in any memory format.
 #
-# **An honest limit.** Equivariance ends at the border: a pattern half outside meets the zeros. And digits
+# **An honest limit.** Equivariance ends at the border, where responses are cut off. And digits
 # in MNIST are centred, so "anywhere" is less of an advantage here than in photographs.
 #
 # ## Exercises
@@ -309,7 +310,8 @@ assert torch.allclose(features.flatten(1), first(plain).flatten(1), atol=1e-6)
 # ((a - b).abs() > 1e-6).any(dim=1)[0].nonzero()
 # ```
 #
-# They lie where the filter reached over the border before the shift but not after it.
+# They are the two rows above and the two columns left of the shifted blob. Before the shift, these
+# responses would have lain outside the image, so they were never computed.
 # </details>
 #
 # <details><summary>Solution 3</summary>

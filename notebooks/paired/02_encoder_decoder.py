@@ -42,8 +42,7 @@ from convae_lib import show_reconstructions
 #
 # Two convolutions look for strokes and their combinations. Then every number they found is laid in
 # one row, and a dense layer condenses the row into the code. The activation is $\tanh$ everywhere,
-# so each code number lies between −1 and 1. At the end of each line stands the shape: it is the
-# plot of the story.
+# so each code number lies between −1 and 1. At the end of each line stands the shape that it makes.
 
 
 # %%
@@ -188,16 +187,16 @@ pd.Series(sizes, name="numbers per image").to_frame()
 figure, ax = plt.subplots(figsize=(7, 3), layout="constrained")
 ax.plot(list(sizes), list(sizes.values()), "o-")
 for layer, size in sizes.items():
-    ax.annotate(f"{size:,}", (layer, size), (0, 7), textcoords="offset points", ha="center")
-ax.set(yscale="log", ylim=(14, 40_000), ylabel="numbers per image")
+    ax.annotate(f"{size:,}", (layer, size), (7, 5), textcoords="offset points")
+ax.set(yscale="log", ylim=(14, 40_000), xlim=(-0.4, 6.9), ylabel="numbers per image")
 ax.set_title("Not a funnel: first wider, then suddenly narrow")
-ax.tick_params(axis="x", rotation=20)
+ax.set_xticks(range(len(sizes)), [layer.replace(".", "\n") for layer in sizes])
 plt.show()
 
 # %% [markdown]
 # The image first grows fourteenfold, and a single dense layer then squeezes 5,488 numbers into 28.
-# Nothing before it had to leave anything out. All the choosing happens in one step; better networks,
-# as you will see, narrow gradually.
+# Nothing before it had to leave anything out: all the choosing happens in one step. Networks that narrow
+# gradually are the more usual design.
 #
 # ## What one number can see
 #
@@ -263,8 +262,8 @@ assert spread_out < 0.1 * spread_in
 # - Before the code, each number sees 9 × 9 pixels. The code sees everything.
 #
 # **An honest limit.** This is the source lesson's network, kept as it is, and it is not a good design: it
-# works at full resolution throughout and narrows in one step. Also $\tanh$ never quite reaches −1, the
-# value of every black pixel, so the last layer must be pushed far to draw black.
+# works at full resolution throughout and narrows in one step. Also $\tanh$ approaches −1, the
+# value of every black pixel, only in the limit, so the last layer must be pushed far to draw black.
 #
 # ## Exercises
 #

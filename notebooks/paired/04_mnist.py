@@ -4,7 +4,7 @@
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/YOUR_GITHUB_NAME/convae-course/blob/main/notebooks/04_mnist.ipynb)
 # [![Open in Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/YOUR_GITHUB_NAME/convae-course/main?urlpath=lab/tree/notebooks/04_mnist.ipynb)
 #
-# **What does the lesson's recipe reach on MNIST, and is that good?**
+# **What does the source lesson's recipe reach on MNIST, and is that good?**
 #
 # You will be able to
 #
@@ -45,7 +45,7 @@ data
 # %% [markdown]
 # ## Look first
 #
-# Ten examples of every digit, one column each, straight from the training set. A minute spent here
+# Five examples of every digit, one column each, straight from the training set. A minute spent here
 # has saved many a project: are the labels right, are images cropped, inverted, empty?
 
 # %%
@@ -114,26 +114,27 @@ for mean_used in (0.1305, 0.1307, 42.0):
 #
 # ## Baselines before training
 #
-# Decide what would be good *before* looking at your own number. Three rivals of rising wit, each
-# fitted on the training images and scored on the test images: all black; the mean image; and PCA with
-# 28 components, as many numbers as our code will have.
+# Decide what would be good *before* looking at your own number. Rivals from crude to good, which learn what they
+# need from the training images and are scored on the test images: all black; the mean image; and PCA,
+# with 28 components, as many numbers as our code will have, and with fewer and more.
 
 # %% tags=["nbval-ignore-output"]
 train, test = data.train_images, data.test_images
 mean_image = train.mean(dim=0, keepdim=True)
-pca = pca_baseline(train, code_size=28)
-by_pca, _ = reconstruct(pca, test)
 
 baselines = {
     "all black": reconstruction_error(test, -torch.ones_like(test)).mean().item(),
     "mean image": reconstruction_error(test, mean_image.expand_as(test)).mean().item(),
-    "PCA-28": reconstruction_error(test, by_pca).mean().item(),
 }
+for size in (16, 28, 32, 64):
+    by_pca, _ = reconstruct(pca_baseline(train, code_size=size), test)
+    baselines[f"PCA-{size}"] = reconstruction_error(test, by_pca).mean().item()
 pd.Series(baselines, name="test error").round(4)
 
 # %%
 assert baselines["all black"] > baselines["mean image"] > 3 * baselines["PCA-28"]
 assert 0.070 < baselines["PCA-28"] < 0.080
+assert baselines["PCA-16"] > baselines["PCA-28"] > baselines["PCA-32"] > baselines["PCA-64"]
 
 # %% [markdown]
 # ## The run
@@ -158,7 +159,7 @@ for seed in (0, 1, 2):
 
 # %%
 reached = torch.tensor([history.frame["test_loss"].iloc[-1] for history in histories.values()])
-allowed = (0.060, 0.080) if data.source == "mnist" else (0.060, 0.095)
+allowed = (0.060, 0.080) if data.source == "mnist" else (0.060, 0.085)
 assert allowed[0] < reached.min() and reached.max() < allowed[1], reached
 assert reached.max() < 0.4 * baselines["mean image"]
 
@@ -171,35 +172,39 @@ assert reached.max() < 0.4 * baselines["mean image"]
 table = pd.DataFrame(
     {
         "test error": [*baselines.values(), reached.mean().item()],
-        "spread over seeds": [0.0, 0.0, 0.0, reached.std().item()],
-        "numbers per image": [0, 0, 28, 28],
+        "spread over seeds": [*[float("nan")] * len(baselines), reached.std().item()],
+        "numbers": [0, 0, 16, 28, 32, 64, 28],
     },
-    index=[*baselines, "the lesson's network"],
-)
+    index=[*baselines, "the source lesson's network"],
+).sort_values("test error", ascending=False)
 table["against PCA-28"] = table["test error"] / baselines["PCA-28"]
 table.round(4)
 
 # %%
-figure, ax = plt.subplots(figsize=(7, 3), layout="constrained")
-bars = ax.barh(table.index, table["test error"], color=["0.8", "0.8", "0.55", "C0"])
-ax.bar_label(bars, fmt="{:.3f}", padding=4)
-ax.plot(reached, ["the lesson's network"] * 3, "|", color="black", markersize=14, label="the three seeds")
+network = "the source lesson's network"
+labels = [f"{error:.3f}" for error in table["test error"]]
+labels[table.index.get_loc(network)] = f"{reached.min():.3f} to {reached.max():.3f}, three seeds"
+
+figure, ax = plt.subplots(figsize=(7, 3.4), layout="constrained")
+colors = ["C0" if name == network else "0.75" for name in table.index]
+bars = ax.barh(table.index, table["test error"], color=colors)
+ax.bar_label(bars, labels=labels, padding=4)
 ax.set(xlim=(0, 0.52), xlabel="mean squared error on the test images, pixels in [−1, 1]")
-ax.set_title("A trained network, hardly better than PCA")
-ax.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 0.25))
+ax.set_title("A trained network, within a tenth of PCA-28")
 ax.invert_yaxis()
 plt.show()
-assert 0.75 < table.loc["the lesson's network", "against PCA-28"] < 1.25
+assert 0.85 < table.loc[network, "against PCA-28"] < 1.1
 
 # %% [markdown]
 # "Quite low" was true against the mean image, and against nothing better. With the same 28 numbers,
-# PCA needs no gradient step, seconds of time, and comes within about a tenth of it. A thousand steps of a
-# nonlinear network have bought next to nothing.
+# PCA needs no gradient step, takes seconds, and comes within about a tenth of it. The reported 0.0679, and the
+# 0.0693 in Weidman's own notebook, are what PCA reaches with some 32 numbers (0.067).
 #
-# Was it at least done learning? The loss of every batch tells.
+# Was the network at least done learning? The loss of every batch tells.
 
 # %%
-ax = plot_history(histories[0], baselines=baselines)
+some = {name: baselines[name] for name in ("all black", "mean image", "PCA-28")}
+ax = plot_history(histories[0], baselines=some)
 ax.set_title("One run, seed 0: still falling at the end")
 plt.show()
 
@@ -215,7 +220,8 @@ assert losses[-100:].mean() < 0.97 * losses[-300:-200].mean()
 #
 # - Pixels: four in five exactly black, mean 0.1307 on [0, 1]; the lesson's three scaling steps are
 #   $2x/255 - 1$.
-# - The recipe reaches 0.07 on [−1, 1], give or take 0.01 between seeds and tiers; PCA-28 has 0.0745.
+# - The recipe reaches about 0.07 on [−1, 1] (0.08 at most, if you train on the embedded images); PCA-28 has
+#   0.075 to 0.079.
 # - A loss means nothing until it stands between baselines. Put them there before you train.
 #
 # **An honest limit.** All four errors are averages over pixels, and over images. They cannot say whether a
@@ -236,7 +242,7 @@ assert losses[-100:].mean() < 0.97 * losses[-300:-200].mean()
 # reconstruction_error(test, means[data.test_labels]).mean()
 # ```
 #
-# About 0.21: knowing the digit explains little of the image. Most of what a code must say is *how* it
+# 0.21 to 0.22: knowing the digit explains little of the image. Most of what a code must say is *how* it
 # was written.
 # </details>
 #
@@ -246,8 +252,10 @@ assert losses[-100:].mean() < 0.97 * losses[-300:-200].mean()
 #
 # ```python
 # history = trainer.fit(train, train, test, test, epochs=4 * epochs, eval_every=epochs, batch_size=60, seed=3)
-# history.frame
+# history.frame["test_loss"] / baselines["PCA-28"]
 # ```
+#
+# Each row is one epoch's worth of steps; below 0.8 it is clearly ahead.
 # </details>
 #
 # <details><summary>Solution 3</summary>
@@ -255,13 +263,20 @@ assert losses[-100:].mean() < 0.97 * losses[-300:-200].mean()
 # ```python
 # order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))
 # validation, rest = train[order[: len(train) // 6]], train[order[len(train) // 6 :]]
-# optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-# PyTorchTrainer(model, optimizer, nn.MSELoss()).fit(
-#     rest, rest, validation, validation, epochs=epochs, eval_every=epochs, batch_size=60, seed=0
-# )
+# for optimizer_class, options in (
+#     (torch.optim.SGD, {"lr": 0.01, "momentum": 0.9}),
+#     (torch.optim.Adam, {"lr": 1e-3}),
+# ):
+#     torch.manual_seed(0)
+#     model = Autoencoder(hidden_dim=28)
+#     optimizer = optimizer_class(model.parameters(), **options)
+#     PyTorchTrainer(model, optimizer, nn.MSELoss()).fit(
+#         rest, rest, validation, validation, epochs=epochs, eval_every=epochs, batch_size=60, seed=0
+#     )
 # ```
 #
-# The optimiser alone makes a large difference. Score the winner on the test set once, at the very end.
+# Both start from the same weights and see the same images. Score the better one on the test set once, at
+# the very end.
 # </details>
 #
 # ## Further reading
