@@ -7,7 +7,6 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from matplotlib import patheffects
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from ._checks import check_not_empty, check_pairs, check_tensor
@@ -205,12 +204,14 @@ def plot_embedding(embedding, labels, *, names=True, ax=None):
         ax.text(
             *np.median(embedding[labels == digit], axis=0),
             str(digit),
-            color="black",
-            fontsize=18,
-            fontweight="bold",
             ha="center",
             va="center",
-            path_effects=[patheffects.withStroke(linewidth=4, foreground=DIGIT_COLORS[digit])],
+            bbox={
+                "boxstyle": "circle,pad=0.2",
+                "facecolor": "white",
+                "edgecolor": DIGIT_COLORS[digit],
+                "linewidth": 2,
+            },
         )
     ax.margins(0.05)
     ax.set(xticks=[], yticks=[])

@@ -200,7 +200,7 @@ def test_every_digit_present_is_named_at_the_median_of_its_points(ax):
     assert [text.get_text() for text in ax.texts] == ["3", "7"]
     assert [text.get_position() for text in ax.texts] == [(1, 1), (11, 10)]
     for text, digit in zip(ax.texts, (3, 7), strict=True):
-        assert same_color(text.get_path_effects()[0]._gc["foreground"], DIGIT_COLORS[digit])
+        assert same_color(text.get_bbox_patch().get_edgecolor()[:3], DIGIT_COLORS[digit])
 
 
 def test_a_map_has_no_ticks_and_equal_axes(ax):
