@@ -164,13 +164,14 @@ def load_mnist(folder=None):
     raw = folder / "MNIST" / "raw"
     if _unusable(raw):
         obstacle = _download(raw)
-        wrong = [str(raw / name) for name in _unusable(raw) if (raw / name).exists()]
+        bad = _unusable(raw)
+        wrong = [str(raw / name) for name in bad if (raw / name).exists()]
         if wrong:
             raise ValueError(
                 f"{', '.join(wrong)}: expected the MNIST file of that name, got other content "
                 f"(truncated or foreign), and {obstacle}; remove it, or set CONVAE_OFFLINE=1"
             )
-        if obstacle:
+        if bad:
             return _load_embedded(f"{obstacle}; put the files in {raw}, or try again online")
     return ImageData(
         scale_images(read_image_file(raw / "train-images-idx3-ubyte")),
