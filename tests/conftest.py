@@ -43,4 +43,7 @@ def pytest_collection_modifyitems(items):
     """A warning fails a test of the library; what Jupyter warns of beside a notebook does not."""
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker(pytest.mark.filterwarnings("error"))
+            item.add_marker(
+                # Sockets of the tests' servers may be collected late, in any test.
+                pytest.mark.filterwarnings("error", "ignore:unclosed <socket:ResourceWarning")
+            )
