@@ -26,7 +26,7 @@ execute: $(READY) ## for authors: run paired/*.py and store outputs (make execut
 	@$(SETTLE) && TQDM_DISABLE=1 $(BIN)/python tools/notebooks.py execute $(ONLY)
 
 weights: $(READY) ## for authors: train the shipped networks anew (needs all of MNIST)
-	@$(BIN)/python tools/make_weights.py
+	@$(BIN)/python benchmarks/make_weights.py
 
 links: ## stamp the repository's address everywhere (make links REPO=owner/name)
 	@$(PYTHON) tools/links.py $(REPO)

@@ -5,11 +5,12 @@ module     holds                                                              le
 ========== ================================================================== =======
 data       load_mnist, ImageData, scale_images                                00, 04
 layers     DenseLayer, ConvLayer                                              01
-models     Encoder, Decoder, Autoencoder, load_pretrained                     02, 05
+models     Encoder, Decoder, Autoencoder, ResidualAutoencoder,                02, 05,
+           load_pretrained                                                    07
 training   permute_data, PyTorchTrainer, History                              03
-evaluation reconstruct, reconstruction_error, pca_baseline,                   04–06
-           tsne_embedding, embedding_quality
-plots      display_image, show_reconstructions, plot_history, plot_embedding, 00–06
+evaluation reconstruct, reconstruction_error, pca_baseline, tsne_embedding,   04–07
+           embedding_quality, probe_codes
+plots      display_image, show_reconstructions, plot_history, plot_embedding, 00–07
            DIGIT_COLORS
 ========== ================================================================== =======
 
@@ -20,12 +21,13 @@ from .data import ImageData, load_mnist, scale_images
 from .evaluation import (
     embedding_quality,
     pca_baseline,
+    probe_codes,
     reconstruct,
     reconstruction_error,
     tsne_embedding,
 )
 from .layers import ConvLayer, DenseLayer
-from .models import Autoencoder, Decoder, Encoder, load_pretrained
+from .models import Autoencoder, Decoder, Encoder, ResidualAutoencoder, load_pretrained
 from .plots import (
     DIGIT_COLORS,
     display_image,
@@ -45,6 +47,7 @@ __all__ = [
     "History",
     "ImageData",
     "PyTorchTrainer",
+    "ResidualAutoencoder",
     "display_image",
     "embedding_quality",
     "load_mnist",
@@ -53,6 +56,7 @@ __all__ = [
     "permute_data",
     "plot_embedding",
     "plot_history",
+    "probe_codes",
     "reconstruct",
     "reconstruction_error",
     "scale_images",

@@ -1,18 +1,26 @@
-"""Measuring an autoencoder: reconstructions, errors, baselines, maps of the code.
+"""Measuring an autoencoder: reconstructions, errors, baselines, maps and probes of the code.
 
-Lessons 04 to 06 use every function here.
+Lessons 04 to 07 use every function here.
 """
 
 import numpy as np
 import torch
+from scipy.optimize import linear_sum_assignment
+from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
 from sklearn.manifold import TSNE, trustworthiness
-from sklearn.model_selection import StratifiedKFold, cross_val_score
+from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+from sklearn.metrics.cluster import contingency_matrix
+from sklearn.model_selection import StratifiedKFold, StratifiedShuffleSplit, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from ._checks import check_count, check_not_empty, check_pairs, check_tensor
 from ._inference import device_of, inference
+
+_LABEL_COUNTS = (10, 100, 1000)  # what `probe_codes` tells its classifier
 
 
 def reconstruct(model, images, *, batch_size=250):
@@ -234,6 +242,94 @@ def embedding_quality(codes, embedding, labels, *, neighbors=5, sample=2000, see
         ),
         "knn_accuracy": float(cross_val_score(knn, embedding, labels, cv=folds).mean()),
     }
+
+
+def probe_codes(train_codes, train_labels, test_codes, test_labels, *, seed=0):
+    """Ask simple classifiers what a code knows about the classes.
+
+    Everything is fitted on the training codes and scored on the test codes.
+
+    Parameters
+    ----------
+    train_codes, test_codes : array-like or torch.Tensor
+        (N, features) each: any description of the images, pixels included.
+    train_labels, test_labels : array-like or torch.Tensor
+        (N,) each: the classes. The training part must hold more than 1,000.
+    seed : int, default 0
+        Chooses the few labels, and where k-means starts.
+
+    Returns
+    -------
+    dict of str to float
+        ``"kNN"``: accuracy of the five nearest training codes. ``"linear probe"``: accuracy of a
+        logistic regression on standardised codes [1]_. ``"10 labels"``, ``"100 labels"``,
+        ``"1000 labels"``: the same classifier told only so many labels, evenly spread over the
+        classes; the mean of ten draws, and under ``"… sd"`` their standard deviation.
+        ``"k-means"``: accuracy of as many clusters as there are classes, found without labels,
+        each then named so that most training images are named rightly (an optimal one-to-one
+        matching [2]_). ``"NMI"`` and ``"ARI"``: how well these clusters agree with the classes,
+        without naming them [3]_; 1 is the same partition, an ARI of 0 is chance.
+
+    Raises
+    ------
+    ValueError
+        If codes and labels differ in length, training and test codes in features, or there are
+        too few training labels.
+
+    Notes
+    -----
+    Used in lesson 07.
+
+    .. [1] G. Alain and Y. Bengio, "Understanding intermediate layers using linear classifier
+       probes", ICLR workshop (2017).
+    .. [2] H. W. Kuhn, "The Hungarian method for the assignment problem", Naval Research
+       Logistics Quarterly 2 (1955).
+    .. [3] N. X. Vinh, J. Epps and J. Bailey, "Information theoretic measures for clusterings
+       comparison", JMLR 11 (2010).
+    """
+    train_codes, train_labels = _as_array(train_codes), _as_array(train_labels)
+    test_codes, test_labels = _as_array(test_codes), _as_array(test_labels)
+    check_pairs(train_codes, train_labels, "train_codes", "train_labels")
+    check_pairs(test_codes, test_labels, "test_codes", "test_labels")
+    if train_codes.ndim != 2 or train_codes.shape[1:] != test_codes.shape[1:]:
+        raise ValueError(
+            f"train_codes and test_codes must be (N, features) with the same features, got "
+            f"{train_codes.shape} and {test_codes.shape}; flatten images with images.flatten(1)"
+        )
+    if len(train_codes) <= max(_LABEL_COUNTS):
+        raise ValueError(
+            f"train_codes must hold more than {max(_LABEL_COUNTS)} codes, got "
+            f"{len(train_codes)}; pass more of the training set"
+        )
+
+    knn = KNeighborsClassifier(5).fit(train_codes, train_labels)
+    scores = {"kNN": knn.score(test_codes, test_labels)}
+
+    scaler = StandardScaler().fit(train_codes)
+    train_scaled, test_scaled = scaler.transform(train_codes), scaler.transform(test_codes)
+
+    def linear_probe(rows):
+        classifier = LogisticRegression(max_iter=1000, tol=1e-3)
+        classifier.fit(train_scaled[rows], train_labels[rows])
+        return classifier.score(test_scaled, test_labels)
+
+    scores["linear probe"] = linear_probe(slice(None))
+    for count in _LABEL_COUNTS:
+        draws = StratifiedShuffleSplit(10, train_size=count, random_state=seed)
+        accuracies = [linear_probe(rows) for rows, _ in draws.split(train_codes, train_labels)]
+        scores[f"{count} labels"] = np.mean(accuracies)
+        scores[f"{count} labels sd"] = np.std(accuracies, ddof=1)
+
+    classes = np.unique(train_labels)
+    kmeans = KMeans(len(classes), n_init=10, random_state=seed).fit(train_codes)
+    clusters = kmeans.predict(test_codes)
+    counts = contingency_matrix(train_labels, kmeans.labels_)  # (classes, clusters)
+    _, of_class = linear_sum_assignment(counts, maximize=True)  # the cluster of each class
+    names = classes[np.argsort(of_class)]  # and the class of each cluster
+    scores["k-means"] = np.mean(names[clusters] == test_labels)
+    scores["NMI"] = normalized_mutual_info_score(test_labels, clusters)
+    scores["ARI"] = adjusted_rand_score(test_labels, clusters)
+    return {name: float(score) for name, score in scores.items()}
 
 
 def _as_array(values):

@@ -1,9 +1,10 @@
-"""The two layers of the source lesson: dense and convolutional.
+"""The two layers of the source lesson, dense and convolutional, and a residual block.
 
-Both are a linear map, then an activation, then dropout. Lesson 01 builds them by hand.
+The two are a linear map, then an activation, then dropout; lesson 01 builds them by hand.
 """
 
 from torch import nn
+from torch.nn.functional import gelu
 
 from ._checks import check_count, check_tensor
 
@@ -141,6 +142,51 @@ class ConvLayer(nn.Module):
         if self.flatten:
             x = x.flatten(start_dim=1)  # (N, out_channels * H * W)
         return self.dropout(x)
+
+
+class ResidualBlock(nn.Module):
+    """Two 3 × 3 convolutions, added to their input: ``x + conv2(gelu(conv1(gelu(x))))``.
+
+    Maps (N, channels, H, W) to the same shape.
+
+    Parameters
+    ----------
+    channels : int
+        Feature maps that come in and go out.
+
+    Attributes
+    ----------
+    conv1, conv2 : ConvLayer
+
+    Raises
+    ------
+    ValueError, TypeError
+        If ``channels`` is below 1 or no whole number; if an input is not a floating-point tensor
+        with that many channels.
+
+    Notes
+    -----
+    A part of `ResidualAutoencoder`, used in lesson 07. The shortcut passes gradients on
+    unchanged, so the block can begin by doing little; activation before convolution keeps the
+    shortcut clean [1]_.
+
+    .. [1] K. He et al., "Identity mappings in deep residual networks", ECCV (2016).
+
+    Examples
+    --------
+    >>> import torch
+    >>> ResidualBlock(8)(torch.zeros(3, 8, 7, 7)).shape
+    torch.Size([3, 8, 7, 7])
+    """
+
+    def __init__(self, channels):
+        super().__init__()
+        self.conv1 = ConvLayer(channels, channels, 3, activation=nn.GELU())
+        self.conv2 = ConvLayer(channels, channels, 3)
+
+    def forward(self, x):
+        """Map ``x`` of shape (N, channels, H, W) to the same shape."""
+        return x + self.conv2(self.conv1(gelu(x)))  # (N, channels, H, W)
 
 
 def _dropout_keeping(keep):

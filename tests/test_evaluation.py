@@ -15,6 +15,7 @@ from convae_lib import (
     embedding_quality,
     load_pretrained,
     pca_baseline,
+    probe_codes,
     reconstruct,
     reconstruction_error,
     tsne_embedding,
@@ -408,3 +409,81 @@ def test_the_code_of_the_pretrained_network_knows_the_digits(embedded):
     quality = embedding_quality(codes, codes, embedded.test_labels[:400])
     assert quality["trustworthiness"] == 1
     assert quality["knn_accuracy"] > 0.75
+
+
+# ---- probe_codes
+
+
+def parts(codes, labels, train):
+    return codes[:train], labels[:train], codes[train:], labels[train:]
+
+
+def test_codes_that_tell_the_classes_apart_pass_every_probe():
+    codes, labels = blobs(per_class=200, classes=8)
+    order = np.random.default_rng(0).permutation(len(codes))
+    scores = probe_codes(*parts(codes[order], labels[order], train=1200))
+    for name in ("kNN", "linear probe", "10 labels", "100 labels", "1000 labels", "k-means"):
+        assert scores[name] == pytest.approx(1, abs=0.01), name
+    assert scores["NMI"] == pytest.approx(1) and scores["ARI"] == pytest.approx(1)
+    assert all(type(score) is float for score in scores.values())
+
+
+def test_codes_that_know_nothing_score_at_chance():
+    generator = np.random.default_rng(0)
+    codes, labels = generator.normal(size=(3000, 4)), np.arange(3000) % 10
+    scores = probe_codes(*parts(codes, labels, train=1500))
+    for name in ("kNN", "linear probe", "10 labels", "100 labels", "1000 labels", "k-means"):
+        assert scores[name] == pytest.approx(0.1, abs=0.04), name
+    assert scores["ARI"] == pytest.approx(0, abs=0.02) and scores["NMI"] < 0.03
+
+
+def test_only_the_training_part_teaches_and_only_the_test_part_is_scored():
+    codes, labels = blobs(per_class=400, features=3)
+    order = np.random.default_rng(0).permutation(len(codes))
+    train_codes, train_labels, test_codes, test_labels = parts(
+        codes[order], labels[order], train=1200
+    )
+    renamed = (test_labels + 1) % 4
+    scores = probe_codes(train_codes, train_labels, test_codes, renamed)
+    for name in ("kNN", "linear probe", "10 labels", "k-means"):
+        assert scores[name] == pytest.approx(0, abs=0.01), name
+    assert scores["ARI"] == pytest.approx(1)
+
+
+def test_classes_on_a_ring_are_known_to_neighbours_but_not_to_a_line():
+    generator = np.random.default_rng(0)
+    angle = generator.uniform(0, 2 * np.pi, 3000)
+    labels = np.arange(3000) % 2
+    codes = ((1 + labels) * np.stack([np.cos(angle), np.sin(angle)])).T
+    scores = probe_codes(*parts(codes, labels, train=1500))
+    assert scores["kNN"] == 1 and scores["linear probe"] < 0.6 and scores["k-means"] < 0.6
+
+
+def test_the_few_labels_are_drawn_by_the_seed_and_their_spread_is_told():
+    generator = np.random.default_rng(0)
+    labels = np.arange(3000) % 10
+    codes = generator.normal(size=(3000, 5)) + labels[:, None]
+    first, again, other = (
+        probe_codes(*parts(codes, labels, train=1500), seed=seed) for seed in (1, 1, 2)
+    )
+    assert first == again
+    assert first["10 labels"] != other["10 labels"]
+    assert first["10 labels sd"] > first["1000 labels sd"] > 0
+
+
+@pytest.mark.parametrize(
+    ("shapes", "message"),
+    [
+        (((1200, 3), 1100, (50, 3), 50), "train_codes and train_labels must have one row each"),
+        (((1200, 3), 1200, (50, 3), 60), "test_codes and test_labels must have one row each"),
+        (((1200, 3), 1200, (50, 4), 50), r"same features, got \(1200, 3\) and \(50, 4\); flatten"),
+        (((1200, 1, 3), 1200, (50, 1, 3), 50), r"must be \(N, features\)"),
+        (((1000, 3), 1000, (50, 3), 50), "must hold more than 1000 codes, got 1000; pass more"),
+    ],
+)
+def test_probes_refuse_codes_and_labels_that_do_not_fit(shapes, message):
+    train, train_labels, test, test_labels = shapes
+    with pytest.raises(ValueError, match=message):
+        probe_codes(
+            np.zeros(train), np.arange(train_labels) % 10, np.zeros(test), np.zeros(test_labels)
+        )

@@ -5,7 +5,7 @@ import pytest
 import torch
 from safetensors.torch import load_model
 
-from convae_lib import Autoencoder
+from convae_lib import Autoencoder, ResidualAutoencoder
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_nothing_excluded_leaves_everything(make_weights, embedded):
     assert torch.equal(make_weights.without(images, images[:0]), images)
 
 
-def test_the_command_writes_weights_that_the_autoencoder_loads(
+def test_the_command_writes_weights_that_the_networks_load(
     make_weights, embedded, tmp_path, monkeypatch
 ):
     small = dataclasses.replace(
@@ -59,6 +59,7 @@ def test_the_command_writes_weights_that_the_autoencoder_loads(
     monkeypatch.setenv("CONVAE_OFFLINE", "0")
     make_weights.main()
     assert load_model(Autoencoder(28), tmp_path / "lesson.safetensors") == (set(), [])
+    assert load_model(ResidualAutoencoder(28), tmp_path / "better.safetensors") == (set(), [])
 
 
 def test_the_test_images_of_the_embedded_tier_are_in_mnists_training_set(

@@ -11,10 +11,13 @@ from convae_lib import (
     Decoder,
     DenseLayer,
     Encoder,
+    ResidualAutoencoder,
     load_pretrained,
     reconstruct,
     reconstruction_error,
 )
+from convae_lib.layers import ResidualBlock
+from convae_lib.models import ResidualDecoder, ResidualEncoder
 
 
 def plain_autoencoder(hidden_dim):
@@ -185,7 +188,118 @@ def test_the_pretrained_network_beats_the_mean_image_on_test_images(data):
     assert codes.shape == (len(data.test_images), 28)
 
 
-@pytest.mark.parametrize("name", ["Lesson", "", "better"])
+def test_the_better_network_halves_the_error_of_the_lessons_and_of_pca_twice(data):
+    model = load_pretrained("better")
+    assert isinstance(model, ResidualAutoencoder) and not model.training
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+    reconstructions, codes = reconstruct(model, data.test_images)
+    error = reconstruction_error(data.test_images, reconstructions).mean().item()
+    assert 0.008 < error < 0.0153
+    assert codes.shape == (len(data.test_images), 28)
+
+
+@pytest.mark.parametrize("name", ["Lesson", "", "best"])
 def test_an_unknown_pretrained_name_is_refused(name):
-    with pytest.raises(ValueError, match=rf"name must be one of \['lesson'\], got '{name}'; train"):
+    message = rf"name must be one of \['better', 'lesson'\], got '{name}'; train"
+    with pytest.raises(ValueError, match=message):
         load_pretrained(name)
+
+
+# ---- the residual autoencoder
+
+
+class PlainBlock(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        self.path = nn.Sequential(
+            nn.GELU(),
+            nn.Conv2d(channels, channels, 3, padding=1),
+            nn.GELU(),
+            nn.Conv2d(channels, channels, 3, padding=1),
+        )
+
+    def forward(self, x):
+        return x + self.path(x)
+
+
+def plain_residual_autoencoder(hidden_dim, width):
+    """The architecture in torch's own building blocks, parameters in the same order."""
+    encoder = nn.Sequential(
+        nn.Conv2d(1, width, 4, stride=4),
+        PlainBlock(width),
+        nn.GELU(),
+        nn.Flatten(),
+        nn.Linear(width * 49, 512),
+        nn.GELU(),
+        nn.Linear(512, hidden_dim),
+    )
+    decoder = nn.Sequential(
+        nn.Linear(hidden_dim, 512),
+        nn.GELU(),
+        nn.Linear(512, width * 49),
+        nn.Unflatten(1, (width, 7, 7)),
+        PlainBlock(width),
+        nn.GELU(),
+        nn.Conv2d(width, 16, 3, padding=1),
+        nn.Tanh(),
+        nn.PixelShuffle(4),
+    )
+    return nn.Sequential(encoder, decoder)
+
+
+@pytest.mark.parametrize(("hidden_dim", "width"), [(3, 4), (28, 8)])
+def test_the_residual_autoencoder_equals_the_same_network_in_plain_torch(hidden_dim, width):
+    model = ResidualAutoencoder(hidden_dim, width)
+    plain = plain_residual_autoencoder(hidden_dim, width)
+    copy_weights(model, plain)
+    images = torch.randn(3, 1, 28, 28)
+    reconstruction, code = model(images)
+    torch.testing.assert_close(code, plain[0](images))
+    torch.testing.assert_close(reconstruction, plain(images))
+    assert code.shape == (3, hidden_dim) and reconstruction.shape == images.shape
+    F.mse_loss(reconstruction, images).backward()
+    F.mse_loss(plain(images), images).backward()
+    for ours, theirs in zip(model.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad)
+
+
+def test_the_residual_autoencoder_has_3402156_parameters():
+    assert sum(p.numel() for p in ResidualAutoencoder().parameters()) == 3_402_156
+
+
+def test_a_residual_block_whose_second_convolution_is_silent_changes_nothing():
+    block = ResidualBlock(3)
+    nn.init.zeros_(block.conv2.conv.weight)
+    nn.init.zeros_(block.conv2.conv.bias)
+    x = torch.randn(2, 3, 5, 6)
+    assert torch.equal(block(x), x)
+
+
+def test_the_residual_autoencoder_takes_any_memory_format():
+    permuted = torch.randn(3, 28, 28).unsqueeze(3).permute(0, 3, 1, 2)
+    model = ResidualAutoencoder(4, width=8)
+    relaid = copy.deepcopy(model).to(memory_format=torch.channels_last)
+    torch.testing.assert_close(relaid(permuted), model(permuted.contiguous()))
+
+
+@pytest.mark.parametrize("part", [ResidualEncoder, ResidualDecoder, ResidualAutoencoder])
+@pytest.mark.parametrize("setting", ["hidden_dim", "width"])
+def test_a_residual_network_refuses_sizes_that_are_none(part, setting):
+    with pytest.raises(ValueError, match=f"^{setting} must be at least 1, got 0; pass 1 or more"):
+        part(**{setting: 0})
+    with pytest.raises(TypeError, match=f"^{setting} must be a whole number, got 1.5; pass an int"):
+        part(**{setting: 1.5})
+
+
+@pytest.mark.parametrize(
+    ("images", "error"),
+    [(torch.zeros(2, 1, 32, 32), ValueError), (torch.zeros(2, 1, 28, 28).byte(), TypeError)],
+)
+def test_a_residual_network_refuses_anything_but_images(images, error):
+    with pytest.raises(error, match=r"^images must "):
+        ResidualAutoencoder(2, 4)(images)
+
+
+def test_a_residual_decoder_refuses_a_code_of_another_size():
+    with pytest.raises(ValueError, match=r"must have shape \(N, 4\), got \(2, 5\)"):
+        ResidualDecoder(4, 4)(torch.zeros(2, 5))

@@ -10,12 +10,13 @@ import sys
 from pathlib import Path
 
 import torch
+from recipes import BETTER, LESSON
 from safetensors.torch import save_file
-from torch import nn
 
-from convae_lib import Autoencoder, PyTorchTrainer, load_mnist
+from convae_lib import load_mnist
 
 WEIGHTS = Path(__file__).parents[1] / "convae_lib" / "weights"
+SHIPPED = {"lesson": (LESSON, torch.float32), "better": (BETTER, torch.float16)}
 
 
 def without(images, excluded):
@@ -31,17 +32,12 @@ def main():
         sys.exit("The weights are trained on all of MNIST, which was not found (see above).")
     os.environ["CONVAE_OFFLINE"] = "1"
     train = without(data.train_images, load_mnist().test_images)
-    print(f"training on {len(train):,} images")
-
-    torch.manual_seed(0)
-    model = Autoencoder(hidden_dim=28)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
-    trainer = PyTorchTrainer(model, optimizer, nn.MSELoss())
-    test = data.test_images
-    history = trainer.fit(train, train, test, test, epochs=1, batch_size=60, seed=0)
-    if history.interrupted:
-        sys.exit("Interrupted: the weights on disk are as they were.")
-    save_file(model.state_dict(), WEIGHTS / "lesson.safetensors")
+    for name, (recipe, dtype) in SHIPPED.items():
+        print(f"{name}: training on {len(train):,} images")
+        model, history = recipe.fit(train, data.test_images)
+        if history.interrupted:
+            sys.exit(f"Interrupted: {name}.safetensors is as it was.")
+        save_file(model.to(dtype).state_dict(), WEIGHTS / f"{name}.safetensors")
 
 
 if __name__ == "__main__":
