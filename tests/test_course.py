@@ -44,7 +44,7 @@ def tags(cell):
 
 def test_the_lessons_are_numbered_without_a_gap():
     assert [path.name[:3] for path in LESSONS] == [f"{n:02}_" for n in range(len(LESSONS))]
-    assert len(LESSONS) >= 7
+    assert len(LESSONS) >= 8
 
 
 @each_lesson
@@ -222,9 +222,11 @@ def imported_packages(source):
 def test_everything_imported_is_declared():
     project = PYPROJECT["project"]
     declared = requirements(project["dependencies"] + project["optional-dependencies"]["notebooks"])
-    known = {name.replace("scikit-learn", "sklearn") for name in declared} | {"convae_lib"}
+    known = {name.replace("scikit-learn", "sklearn") for name in declared}
+    known |= {"convae_lib", *(path.stem for path in (ROOT / "benchmarks").glob("*.py"))}
     sources = [path.read_text(encoding="utf-8") for path in (ROOT / "convae_lib").glob("*.py")]
-    sources += [path.read_text(encoding="utf-8") for path in (ROOT / "tools").glob("*.py")]
+    for folder in ("tools", "benchmarks"):
+        sources += [path.read_text(encoding="utf-8") for path in (ROOT / folder).glob("*.py")]
     sources += [cell.source for path in LESSONS for cell in code_cells(read(path))]
     used = {package for source in sources for package in imported_packages(source)}
     assert used - set(sys.stdlib_module_names) <= known
@@ -239,7 +241,9 @@ def test_imports_inside_the_library_point_one_way():
         assert public <= allowed.get(path.stem, set()), path.name
     for path in (ROOT / "convae_lib").glob("*.py"):
         text = path.read_text(encoding="utf-8")
-        assert not re.search(r"^\s*(from|import) (tools|tests|notebooks)\b", text, re.MULTILINE)
+        assert not re.search(
+            r"^\s*(from|import) (tools|tests|notebooks|benchmarks)\b", text, re.MULTILINE
+        )
 
 
 def test_every_public_name_is_used_in_a_lesson():

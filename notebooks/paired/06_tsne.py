@@ -13,7 +13,7 @@
 # - tell which impressions come from the data and which from initialisation, perplexity or seed.
 #
 # *Before you start:* [05 · Reconstruction](05_reconstruction.ipynb); you need not have run it.
-# *Time:* one to two minutes on two cores.
+# *Time:* one to two minutes on two cores. *Next:* [07 · Probing the code](07_probing_the_code.ipynb)
 
 # %%
 import sys
@@ -322,5 +322,5 @@ assert max(drawn) < 2 * min(drawn)
 # - J. Venna and S. Kaski, "Neighborhood preservation in nonlinear projection methods: an experimental
 #   study", *ICANN* (2001): trustworthiness.
 #
-# You have reached the end of the source lesson, and a little more: every number in it now has a baseline beside it.
-# Back to [00 · Why autoencoders?](00_why_autoencoders.ipynb)
+# You have reached the end of the source lesson: every number in it now has a baseline beside it.
+# **Next:** [07 · Probing the code](07_probing_the_code.ipynb) asks the code itself what it knows of the digits.
