@@ -158,6 +158,7 @@ assert (table[["kNN", "linear probe", "1000 labels", "k-means"]] > 3 * chance).a
 assert table["kNN"].idxmin() == "untrained" and table["linear probe"].idxmin() == "untrained"
 if data.source == "mnist":
     assert table.loc["lesson", "kNN"] < table.loc["PCA-28", "kNN"] < table.loc["better", "kNN"]
+    assert table.loc["lesson", "k-means"] < table.loc["PCA-28", "k-means"]
     assert (table.loc["better", questions] > table.loc["PCA-28", questions]).all()
     assert abs(table.loc["lesson", "kNN"] - table.loc["pixels", "kNN"]) < 0.015
 
