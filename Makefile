@@ -11,7 +11,7 @@ SETTLE = CONVAE_OFFLINE=$$($(BIN)/python tools/settle_data.py) && export CONVAE_
 # Idle threads sleep instead of spinning: as fast, and many times faster beside another busy process.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: run lab test execute weights links
+.PHONY: run lab test execute weights bench links
 
 run: $(READY) ## execute every lesson into build/, with pages to read
 	@$(SETTLE) && TQDM_DISABLE=1 $(BIN)/python tools/notebooks.py run
@@ -27,6 +27,9 @@ execute: $(READY) ## for authors: run paired/*.py and store outputs (make execut
 
 weights: $(READY) ## for authors: train the shipped networks anew (needs all of MNIST)
 	@$(BIN)/python benchmarks/make_weights.py
+
+bench: $(READY) ## for authors: measure the stored results anew (an hour; QUICK=1: two minutes)
+	@$(PIP) -e '.[bench]' && $(BIN)/python benchmarks/bench.py $(ONLY)
 
 links: ## stamp the repository's address everywhere (make links REPO=owner/name)
 	@$(PYTHON) tools/links.py $(REPO)

@@ -4,13 +4,13 @@
 module     holds                                                              lessons
 ========== ================================================================== =======
 data       load_mnist, ImageData, scale_images                                00, 04
-layers     DenseLayer, ConvLayer                                              01
-models     Encoder, Decoder, Autoencoder, ResidualAutoencoder,                02, 05,
-           load_pretrained                                                    07
+layers     DenseLayer, ConvLayer, ResidualBlock                               01, 08
+models     Encoder, Decoder, Autoencoder, load_pretrained,                    02, 05,
+           ResidualEncoder, ResidualDecoder, ResidualAutoencoder              08
 training   permute_data, PyTorchTrainer, History                              03
-evaluation reconstruct, reconstruction_error, pca_baseline, tsne_embedding,   04–07
-           embedding_quality, probe_codes
-plots      display_image, show_reconstructions, plot_history, plot_embedding, 00–07
+evaluation reconstruct, reconstruction_error, pca_baseline, tsne_embedding,   04–08
+           embedding_quality, probe_codes, code_size_sweep
+plots      display_image, show_reconstructions, plot_history, plot_embedding, 00–08
            DIGIT_COLORS
 ========== ================================================================== =======
 
@@ -19,6 +19,7 @@ After this import, ``import torchvision`` works beside any build of torch.
 
 from .data import ImageData, load_mnist, scale_images
 from .evaluation import (
+    code_size_sweep,
     embedding_quality,
     pca_baseline,
     probe_codes,
@@ -26,8 +27,16 @@ from .evaluation import (
     reconstruction_error,
     tsne_embedding,
 )
-from .layers import ConvLayer, DenseLayer
-from .models import Autoencoder, Decoder, Encoder, ResidualAutoencoder, load_pretrained
+from .layers import ConvLayer, DenseLayer, ResidualBlock
+from .models import (
+    Autoencoder,
+    Decoder,
+    Encoder,
+    ResidualAutoencoder,
+    ResidualDecoder,
+    ResidualEncoder,
+    load_pretrained,
+)
 from .plots import (
     DIGIT_COLORS,
     display_image,
@@ -48,6 +57,10 @@ __all__ = [
     "ImageData",
     "PyTorchTrainer",
     "ResidualAutoencoder",
+    "ResidualBlock",
+    "ResidualDecoder",
+    "ResidualEncoder",
+    "code_size_sweep",
     "display_image",
     "embedding_quality",
     "load_mnist",

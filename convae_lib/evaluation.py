@@ -1,9 +1,10 @@
 """Measuring an autoencoder: reconstructions, errors, baselines, maps and probes of the code.
 
-Lessons 04 to 07 use every function here.
+Lessons 04 to 08 use every function here.
 """
 
 import numpy as np
+import pandas as pd
 import torch
 from scipy.optimize import linear_sum_assignment
 from sklearn.cluster import KMeans
@@ -155,6 +156,51 @@ def pca_baseline(train_images, code_size=28):
         torch.tensor(pca.components_, dtype=torch.float32),
         torch.tensor(pca.mean_, dtype=torch.float32),
     )
+
+
+def code_size_sweep(fits, train_images, test_images, code_sizes):
+    """Measure test error against the number of numbers in a code.
+
+    Parameters
+    ----------
+    fits : dict of str to callable
+        ``fit(train_images, code_size)`` returns a model with the ``(reconstruction, code)``
+        contract, trained on these images; `pca_baseline` is such a function.
+    train_images, test_images : torch.Tensor
+        (N, 1, 28, 28) each, in [-1, 1].
+    code_sizes : sequence of int
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per code size, the index ``code_size``; one column per fit, its mean squared error
+        on the test images.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If there are no fits or no sizes, images are of another shape or type, or a model's code
+        has another size than was asked for.
+
+    Notes
+    -----
+    Used in lesson 08.
+    """
+    if not fits or not len(code_sizes):
+        raise ValueError(
+            f"fits and code_sizes must not be empty, got {len(fits)} and {len(code_sizes)}; pass "
+            'for instance {"PCA": pca_baseline} and [2, 28]'
+        )
+    errors = pd.DataFrame(
+        index=pd.Index(code_sizes, name="code_size"), columns=[*fits], dtype=float
+    )
+    for name, fit in fits.items():
+        for code_size in code_sizes:
+            reconstructions, codes = reconstruct(fit(train_images, code_size), test_images)
+            check_tensor(codes, ("N", code_size), f"the code of {name!r}")
+            error = reconstruction_error(test_images, reconstructions).mean()
+            errors.loc[code_size, name] = error.item()
+    return errors
 
 
 def tsne_embedding(codes, *, perplexity=30.0, iterations=500, init="pca", seed=0):

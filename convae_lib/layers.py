@@ -1,6 +1,7 @@
 """The two layers of the source lesson, dense and convolutional, and a residual block.
 
-The two are a linear map, then an activation, then dropout; lesson 01 builds them by hand.
+The two are a linear map, then an activation, then dropout; lesson 01 builds them by hand, lesson 08
+the block.
 """
 
 from torch import nn
@@ -166,9 +167,8 @@ class ResidualBlock(nn.Module):
 
     Notes
     -----
-    A part of `ResidualAutoencoder`, used in lesson 07. The shortcut passes gradients on
-    unchanged, so the block can begin by doing little; activation before convolution keeps the
-    shortcut clean [1]_.
+    Built in lesson 08. The shortcut passes gradients on unchanged, so the block can begin by
+    doing little; activation before convolution keeps the shortcut clean [1]_.
 
     .. [1] K. He et al., "Identity mappings in deep residual networks", ECCV (2016).
 

@@ -1,6 +1,6 @@
 """The autoencoder of the source lesson, a better one, and their trained weights.
 
-Lesson 02 builds `Encoder`, `Decoder` and `Autoencoder`; lessons 05 to 07 look at trained ones.
+Lesson 02 builds the first, lesson 08 the second; lessons 05 to 07 look at trained ones.
 """
 
 from importlib.resources import as_file, files
@@ -166,8 +166,8 @@ class ResidualEncoder(nn.Module):
 
     Notes
     -----
-    A part of `ResidualAutoencoder`, whose code lesson 07 probes. Cutting an image into patches
-    with one strided convolution is the stem of vision transformers [1]_.
+    Built in lesson 08. Cutting an image into patches with one strided convolution is the stem of
+    vision transformers [1]_.
 
     .. [1] A. Dosovitskiy et al., "An image is worth 16x16 words", ICLR (2021).
     """
@@ -217,7 +217,7 @@ class ResidualDecoder(nn.Module):
 
     Notes
     -----
-    A part of `ResidualAutoencoder`; the mirror image of `ResidualEncoder`.
+    Built in lesson 08; the mirror image of `ResidualEncoder`.
 
     .. [1] W. Shi et al., "Real-time single image and video super-resolution using an efficient
        sub-pixel convolutional neural network", CVPR (2016).
@@ -265,8 +265,7 @@ class ResidualAutoencoder(nn.Module):
 
     Notes
     -----
-    Lesson 07 probes its code. It has the same 28 numbers in a code as `Autoencoder`; the gain
-    lies in the network and in how it is trained, for which see `load_pretrained`.
+    Built in lesson 08, which measures what each part of it is worth; lesson 07 probes its code.
 
     Examples
     --------
@@ -298,8 +297,9 @@ def load_pretrained(name):
     name : {"lesson", "better"}
         ``"lesson"``: ``Autoencoder(28)`` after the recipe of lesson 04, one epoch of SGD with
         learning rate 0.01 and momentum 0.9 in batches of 60. ``"better"``:
-        ``ResidualAutoencoder(28)`` after 15 epochs of AdamW in batches of 128, weight decay 0.3;
-        the learning rate rises to 0.005 and falls to 0 in one cycle.
+        ``ResidualAutoencoder(28)`` after the last recipe of lesson 08, 14 epochs of AdamW in
+        batches of 128, weight decay 0.3; the learning rate rises to 0.005 and falls to 0 in one
+        cycle.
 
     Returns
     -------

@@ -12,6 +12,7 @@ from torch import nn
 
 from convae_lib import (
     Autoencoder,
+    code_size_sweep,
     embedding_quality,
     load_pretrained,
     pca_baseline,
@@ -264,6 +265,41 @@ def test_one_component_less_than_images_restores_them_all(embedded):
 def test_the_pca_baseline_refuses_wrong_arguments(images, code_size, error, message):
     with pytest.raises(error, match=message):
         pca_baseline(images, code_size)
+
+
+# ---- code_size_sweep
+
+
+def test_a_sweep_fits_each_model_at_each_size_and_measures_it(embedded):
+    train, test = embedded.train_images[:200], embedded.test_images[:50]
+    asked = []
+
+    def fit(images, code_size):
+        asked.append((images, code_size))
+        return pca_baseline(images[:100], code_size)
+
+    sweep = code_size_sweep({"half": fit, "PCA": pca_baseline}, train, test, [3, 1, 7])
+    assert [code_size for _, code_size in asked] == [3, 1, 7]
+    assert all(images is train for images, _ in asked)
+    assert sweep.index.name == "code_size" and [*sweep.index] == [3, 1, 7]
+    for name, fitted_on in (("half", train[:100]), ("PCA", train)):
+        for code_size in (3, 1, 7):
+            by_pca, _ = reconstruct(pca_baseline(fitted_on, code_size), test)
+            expected = (test - by_pca).square().mean().item()
+            assert sweep.loc[code_size, name] == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_sweep_refuses_a_model_whose_code_has_another_size(embedded):
+    images = embedded.train_images[:50]
+    with pytest.raises(ValueError, match=r"the code of 'stubborn' .*\(N, 3\).*\(50, 5\)"):
+        code_size_sweep({"stubborn": lambda x, size: pca_baseline(x, 5)}, images, images, [3])
+
+
+@pytest.mark.parametrize(("fits", "sizes"), [({}, [2]), ({"PCA": pca_baseline}, [])])
+def test_a_sweep_over_nothing_is_refused(embedded, fits, sizes):
+    images = embedded.train_images[:50]
+    with pytest.raises(ValueError, match=r"fits and code_sizes must not be empty, got"):
+        code_size_sweep(fits, images, images, sizes)
 
 
 # ---- tsne_embedding

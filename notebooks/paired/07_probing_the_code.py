@@ -13,7 +13,7 @@
 # - say what a better reconstruction does for a code, and what it does not.
 #
 # *Before you start:* [06 · t-SNE](06_tsne.ipynb); you need not have run it.
-# *Time:* one to two minutes on two cores.
+# *Time:* one to two minutes on two cores. *Next:* [08 · A better autoencoder](08_a_better_autoencoder.ipynb)
 
 # %%
 import sys
@@ -50,7 +50,7 @@ print(data)
 #
 # A probe's score says little until others stand beside it. So we describe each image in six ways. Its 784 pixels, and
 # PCA-28. The code of the source lesson's network. The code of `load_pretrained("better")`, a `ResidualAutoencoder`:
-# deeper, with ten times the parameters, trained for fifteen epochs in place of one, and still 28 numbers. And the code of that
+# deeper, with ten times the parameters, trained for fourteen epochs in place of one, and still 28 numbers. And the code of that
 # same network *untrained*, its weights as they were drawn.
 
 # %%
@@ -312,4 +312,4 @@ for question in ("kNN", "linear probe", "1000 labels"):
 # - O. Chapelle, B. Schölkopf and A. Zien (eds.), *Semi-Supervised Learning* (MIT Press, 2006), chapter 1: the cluster assumption.
 # - K. He et al., "Masked autoencoders are scalable vision learners", *CVPR* (2022): reconstruction as a teacher, made harder.
 #
-# You have reached the end of the course so far. Back to [00 · Why autoencoders?](00_why_autoencoders.ipynb)
+# **Next:** [08 · A better autoencoder](08_a_better_autoencoder.ipynb) shows how the better network came about.

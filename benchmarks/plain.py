@@ -1,0 +1,45 @@
+"""The source lesson's training, written straightforwardly: what the library is compared with."""
+
+import time
+
+import torch
+from torch import nn
+
+from convae_lib import Autoencoder, permute_data
+
+
+class PlainTraining:
+    """The lesson's network, SGD and batches of 60; evaluation of all test images in one piece."""
+
+    def __init__(self, train, seed):
+        torch.manual_seed(seed)
+        self.model = Autoencoder(hidden_dim=28)
+        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.01, momentum=0.9)
+        self.criterion = nn.MSELoss()
+        self.train, self.seed = train, seed
+        self.seconds = 0.0  # spent training
+
+    def steps(self, epochs=1):
+        """Train; yield the number of steps taken after each."""
+        torch.manual_seed(self.seed)  # so that the order of the images is the library's
+        taken = 0
+        for _ in range(epochs):
+            start = time.perf_counter()
+            x_train, y_train = permute_data(self.train, self.train.clone())
+            self.seconds += time.perf_counter() - start
+            for first in range(0, len(x_train), 60):
+                start = time.perf_counter()
+                x, y = x_train[first : first + 60], y_train[first : first + 60]
+                self.optimizer.zero_grad()
+                loss = self.criterion(self.model(x)[0], y)
+                loss.backward()
+                self.optimizer.step()
+                self.seconds += time.perf_counter() - start
+                taken += 1
+                yield taken
+
+    def evaluate(self, test):
+        self.model.eval()
+        loss = self.criterion(self.model(test)[0], test)
+        self.model.train()
+        return loss.item()

@@ -1,0 +1,182 @@
+"""The benchmarks behind the stored results, and the results themselves."""
+
+import bench
+import contests
+import pandas as pd
+import pytest
+import recipes
+import studies
+import torch
+from plain import PlainTraining
+from torch import nn
+
+from convae_lib import Autoencoder, ResidualAutoencoder
+
+ABLATION = pd.read_csv(bench.RESULTS / "ablation.csv")
+SIZES = pd.read_csv(bench.RESULTS / "code_sizes.csv")
+SPEED = pd.read_csv(bench.RESULTS / "speed.csv")
+
+
+@pytest.fixture
+def tiny(embedded):
+    train, test = embedded.train_images, embedded.test_images
+    return bench.Images(train[:150], train[150:170], test[:60], embedded.test_labels[:60])
+
+
+# ---- recipes
+
+
+def test_the_ablation_leads_from_the_lesson_to_the_better_recipe():
+    steps = list(recipes.ABLATION.values())
+    assert steps[0] == recipes.LESSON and steps[-1] == recipes.BETTER
+    assert recipes.BETTER.network is ResidualAutoencoder
+    assert len(set(map(str, steps))) == len(steps), "every step changes something"
+
+
+@pytest.mark.parametrize("name", [*recipes.ABLATION, *recipes.RIVALS])
+def test_every_network_keeps_the_contract(name):
+    recipe = (recipes.ABLATION | recipes.RIVALS)[name]
+    reconstruction, code = recipe.network()(torch.zeros(3, 1, 28, 28))
+    assert reconstruction.shape == (3, 1, 28, 28) and code.shape == (3, 28)
+    assert reconstruction.abs().max() <= 1
+
+
+def test_the_lessons_network_with_its_own_activations_is_the_lessons_network():
+    x = torch.rand(3, 1, 28, 28)
+    torch.manual_seed(1)
+    ours = recipes.lesson_network(nn.Tanh, nn.Tanh())(x)
+    torch.manual_seed(1)
+    expected = Autoencoder(28)(x)
+    assert torch.equal(ours[0], expected[0]) and torch.equal(ours[1], expected[1])
+
+
+def test_a_network_without_blocks_and_hidden_layers_is_linear_up_to_gelu():
+    model = recipes.residual_network(16, hidden_layer=False)
+    assert sum(p.numel() for p in model.parameters()) == (
+        (16 * 16 + 16) + (784 * 28 + 28) + (28 * 784 + 784) + (16 * 16 * 9 + 16)
+    )
+
+
+def test_the_fast_recipe_takes_two_hundred_steps():
+    assert recipes.FAST.images / recipes.FAST.batch_size == 200
+    _, history = recipes.FAST.fit(torch.zeros(130, 1, 28, 28), torch.zeros(1, 1, 28, 28))
+    assert len(history.batch_losses) == 3
+
+
+# ---- contests
+
+
+def test_the_plain_writing_gives_the_librarys_weights(tiny):
+    plain = PlainTraining(tiny.train, seed=3)
+    assert list(plain.steps(epochs=2)) == [1, 2, 3, 4, 5, 6]
+    model, _ = recipes.replace(recipes.LESSON, epochs=2).fit(tiny.train, tiny.test, seed=3)
+    for ours, expected in zip(plain.model.parameters(), model.parameters(), strict=True):
+        torch.testing.assert_close(ours, expected, rtol=1e-3, atol=1e-5)
+    assert plain.evaluate(tiny.test) == pytest.approx(studies.error(model, tiny.test), rel=1e-4)
+    assert plain.seconds > 0
+
+
+def test_bfloat16_rounds_and_no_more():
+    model, x = Autoencoder(28), torch.rand(4, 1, 28, 28)
+    reconstruction, code = contests.InBFloat16(model)(x)
+    assert reconstruction.dtype == code.dtype == torch.float32
+    assert 0 < (reconstruction - model(x)[0]).abs().max() < 0.02
+
+
+def test_seconds_and_memory_are_measured():
+    with contests.measured() as result:
+        held = torch.ones(25_000_000)
+        contests.time.sleep(0.1)
+    assert held.sum() == 25_000_000
+    assert 0.1 < result["seconds"] < 10
+    assert 90 < result["peak_mb"] < 200
+
+
+# ---- bench
+
+
+def test_a_quick_run_measures_every_part_and_stores_it_apart(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(bench, "ROOT", tmp_path)
+    monkeypatch.setattr(bench, "load", lambda quick: tiny)
+    monkeypatch.setattr(contests, "peers", None)
+    monkeypatch.setattr(studies, "CODE_SIZES", (2, 28))
+    for part in bench.PARTS:
+        path = bench.measure(part, quick=True)
+        assert path == tmp_path / "build" / f"{part}.csv"
+        rows = pd.read_csv(path)
+        stored = pd.read_csv(bench.RESULTS / f"{part}.csv")
+        assert [*rows.columns] == [*stored.columns]
+        assert rows["date"].notna().all()
+    assert "| PCA-28 |" in bench.table(tmp_path / "build")
+
+
+def test_the_table_shows_means_medians_and_factors(tmp_path):
+    pd.DataFrame(
+        {
+            "name": ["14 epochs"] * 3 + ["unknown"],
+            "parameters": [1234] * 4,
+            "seconds": [1.0, 2.0, 60.0, 9.0],
+            "test_error": [0.01, 0.02, 0.03, 9.0],
+        }
+    ).to_csv(tmp_path / "ablation.csv")
+    pd.DataFrame(
+        {
+            "comparison": ["map"] * 4,
+            "contender": ["theirs", "ours"] * 2,
+            "seconds": [8.0, 2.0, 4.0, 1.0],
+            "knn_accuracy": [0.5, 0.6, 0.7, 0.8],
+            "test_error": None,
+            "trustworthiness": None,
+            "peak_mb": [None, 1000, None, 2000],
+            "machine": "an abacus",
+            "torch": "2",
+            "scikit-learn": "1",
+            "date": "today",
+        }
+    ).to_csv(tmp_path / "speed.csv")
+    lines = bench.table(tmp_path).splitlines()
+    assert "| `ResidualAutoencoder`, 14 epochs | 1,234 | 2 | 0.0200 ± 0.01000 |" in lines
+    assert not any("unknown" in line for line in lines)
+    assert "| map | theirs | 6.00 (4.00–8.00) | 1.0 | kNN 0.600 |" in lines
+    ours = "| map | ours | 1.50 (1.00–2.00) | 4.0 | kNN 0.700, 1,500 MB more at the peak |"
+    assert ours in lines
+    assert "an abacus" in lines[-1] and "today" in lines[-1]
+
+
+# ---- the stored results
+
+
+def test_readme_shows_the_stored_results():
+    assert f"{bench.MARKS[0]}\n{bench.table()}\n{bench.MARKS[1]}" in bench.README.read_text(
+        encoding="utf-8"
+    )
+
+
+def test_every_recipe_and_size_is_stored_with_three_seeds():
+    for names, study in ((recipes.ABLATION, "ablation"), (recipes.RIVALS, "rival")):
+        stored = ABLATION[ABLATION["study"] == study]
+        assert set(zip(stored["name"], stored["seed"], strict=True)) == {
+            (name, seed) for name in names for seed in range(3)
+        }
+    assert set(zip(SIZES["code_size"], SIZES["seed"], strict=True)) == {
+        (size, seed) for size in studies.CODE_SIZES for seed in range(3)
+    }
+    for stored in (ABLATION, SIZES, SPEED):
+        assert stored[["machine", "torch", "date"]].notna().all(axis=None)
+
+
+def test_the_better_network_is_better_in_five_minutes_with_every_seed():
+    better = ABLATION[ABLATION["name"] == "14 epochs"]
+    assert (better["test_error"] < 0.0153).all()
+    assert better["test_error"].mean() <= 0.0120
+    assert (better["seconds"] <= 300).all()
+
+
+def test_the_library_is_as_much_faster_as_the_course_says():
+    seconds = SPEED.groupby(["comparison", "contender"])["seconds"].median()
+    training = seconds[f"training to a test error of {contests.TARGET}"]
+    assert training["plain"] > 6 * training["convae_lib, recipe FAST"]
+    fast = SPEED[SPEED["contender"] == "convae_lib, recipe FAST"]
+    assert (fast["test_error"] <= contests.TARGET).all()
+    maps = seconds["t-SNE of 10,000 codes"]
+    assert maps["scikit-learn's default"] > 2.5 * maps["convae_lib"]
