@@ -8,8 +8,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -qq install -c constrain
 # Find or download MNIST once; if it is out of reach, the embedded images serve in all that follows.
 SETTLE = CONVAE_OFFLINE=$$($(BIN)/python tools/settle_data.py) && export CONVAE_OFFLINE
 
-# Idle threads sleep instead of spinning: as fast, and many times faster beside another busy process.
-export OMP_WAIT_POLICY := PASSIVE
+# Idle threads sleep instead of spinning: slower on quiet cores, much faster beside a busy process.
+run test execute: export OMP_WAIT_POLICY := PASSIVE
 
 .PHONY: run lab test execute weights bench links
 

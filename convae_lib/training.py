@@ -253,7 +253,9 @@ class PyTorchTrainer:
     def _convert_convolutions(self, memory_format):
         for parameter in self.model.parameters():
             if parameter.ndim == 4:  # the weights of a 2-D convolution
-                parameter.data = parameter.data.contiguous(memory_format=memory_format)
+                # Not .contiguous(): with one channel it takes either format for the other.
+                relaid = torch.empty_like(parameter, memory_format=memory_format)
+                parameter.data = relaid.copy_(parameter.data)
 
     def _generate_batches(self, x, y, size=32):
         """Yield ``size`` rows of ``x`` and ``y`` at a time, in order; the last may be fewer."""

@@ -223,20 +223,22 @@ def test_inputs_are_left_as_they_were():
     assert images.is_contiguous() and not images.requires_grad
 
 
-def test_convolutions_are_trained_in_the_channels_last_format_and_returned_in_the_usual_one():
-    model = ConvLayer(3, 4, 3)
-    x = torch.randn(2, 3, 8, 8)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_convolutions_are_trained_channels_last_and_returned_in_the_usual_format(channels):
+    model = ConvLayer(channels, 4, 3)
+    x = torch.randn(2, channels, 8, 8)
     y = torch.randn(2, 4, 8, 8)
+    usual = model.conv.weight.stride()
     while_training = []
 
     def criterion(output, target):
-        weight = model.conv.weight
-        while_training.append(weight.is_contiguous(memory_format=torch.channels_last))
+        while_training.append((model.conv.weight.stride(), output.stride()))
         return nn.functional.mse_loss(output, target)
 
     PyTorchTrainer(model, sgd(model), criterion).fit(x, y, x, y, epochs=1)
-    assert while_training == [True, True]
-    assert model.conv.weight.is_contiguous()
+    channels_last = (9 * channels, 1, 3 * channels, channels), (4 * 64, 1, 4 * 8, 4)
+    assert while_training == [channels_last, channels_last]
+    assert model.conv.weight.stride() == usual == (9 * channels, 9, 3, 1)
 
 
 def test_a_history_shows_its_evaluations_not_every_batch():
