@@ -118,8 +118,10 @@ def epoch(images, seed, quick):
     wrapped, history = replace(LESSON, network=lambda: InBFloat16(Autoencoder())).fit(
         images.train, images.validation, seed
     )
-    seconds, result = history.rows[-1]["seconds"], error(wrapped.model, images.test)
-    yield _row("epoch of training", "convae_lib in bfloat16", seconds, test_error=result)
+    seconds, rounded = history.rows[-1]["seconds"], error(wrapped.model, images.test)
+    if abs(rounded / ours - 1) > 0.01:
+        raise RuntimeError(f"bfloat16 must not change the error, got {ours} and {rounded}")
+    yield _row("epoch of training", "convae_lib in bfloat16", seconds, test_error=rounded)
 
     for peer in ("lightning", "pythae") if peers else ():
         with measured() as training:

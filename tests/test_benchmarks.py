@@ -10,7 +10,7 @@ import torch
 from plain import PlainTraining
 from torch import nn
 
-from convae_lib import Autoencoder, ResidualAutoencoder
+from convae_lib import Autoencoder, ResidualAutoencoder, load_pretrained
 
 ABLATION = pd.read_csv(bench.RESULTS / "ablation.csv")
 SIZES = pd.read_csv(bench.RESULTS / "code_sizes.csv")
@@ -76,11 +76,20 @@ def test_the_plain_writing_gives_the_librarys_weights(tiny):
     assert plain.seconds > 0
 
 
-def test_bfloat16_rounds_and_no_more():
-    model, x = Autoencoder(28), torch.rand(4, 1, 28, 28)
-    reconstruction, code = contests.InBFloat16(model)(x)
-    assert reconstruction.dtype == code.dtype == torch.float32
-    assert 0 < (reconstruction - model(x)[0]).abs().max() < 0.02
+@pytest.mark.parametrize("model", [Autoencoder(28), load_pretrained("lesson")])
+def test_bfloat16_rounds_and_no_more(model, embedded):
+    x = embedded.test_images[:60]
+    results = []
+    for forward in (model, contests.InBFloat16(model)):
+        model.zero_grad()
+        reconstruction, code = forward(x)
+        assert reconstruction.dtype == code.dtype == torch.float32
+        nn.functional.mse_loss(reconstruction, x).backward()
+        results.append([reconstruction.detach(), *(p.grad for p in model.parameters())])
+    for exact, rounded in zip(*results, strict=True):
+        assert not torch.equal(exact, rounded)
+        assert torch.cosine_similarity(exact.flatten(), rounded.flatten(), dim=0) > 0.99
+    assert (results[0][0] - results[1][0]).abs().max() < 0.1
 
 
 def test_seconds_and_memory_are_measured():
