@@ -4,8 +4,8 @@ python benchmarks/bench.py [ablation] [code_sizes] [speed]   measure all, or onl
 QUICK=1 python benchmarks/bench.py                           two minutes: does everything run?
 python benchmarks/bench.py table                             print the table, write it to README.md
 
-Results are stored in benchmarks/results/, one CSV each, when a part is complete; those of a
-quick run in build/, and they say nothing about the course.
+Results are stored in benchmarks/results/, one CSV each, when a part is complete, and README shows
+them; those of a quick run are stored in build/, and they say nothing about the course.
 """
 
 import os
@@ -41,6 +41,7 @@ WORDS = {  # results in speed.csv, in README's words
     "knn_accuracy": "kNN {:.3f}",
     "peak_mb": "{:,.0f} MB more at the peak",
 }
+CIRCUMSTANCES = ("machine", "torch", "scikit-learn", "date")
 VALIDATION = 5000  # the last images of the training set, kept for choosing
 
 
@@ -71,12 +72,10 @@ def circumstances():
     if Path("/proc/cpuinfo").exists():
         names = re.findall(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text())
         machine = names[0] if names else machine
-    return {
-        "machine": f"{machine}, {torch.get_num_threads()} threads",
-        "torch": torch.__version__,
-        "scikit-learn": sklearn.__version__,
-        "date": datetime.now(UTC).date().isoformat(),
-    }
+    threads = f"{machine}, {torch.get_num_threads()} threads"
+    date = datetime.now(UTC).date().isoformat()
+    values = (threads, torch.__version__, sklearn.__version__, date)
+    return dict(zip(CIRCUMSTANCES, values, strict=True))
 
 
 def measure(part, quick):
@@ -103,6 +102,7 @@ def table(folder=RESULTS):
             error += f" ± {rows.test_error.std():.5f}"
         parameters = rows.parameters.iloc[0]
         lines.append(f"| {names[name]} | {parameters:,} | {rows.seconds.median():.3g} | {error} |")
+    lines += ["", _footer(studies, "means ± standard deviation of errors, medians of seconds")]
 
     lines += ["", "| comparison | contender | seconds | times as fast | result |", "|---" * 5 + "|"]
     contests = pd.read_csv(folder / "speed.csv")
@@ -120,14 +120,17 @@ def table(folder=RESULTS):
             ]
             lines.append(f"| {' | '.join(cells)} |")
 
-    where = contests.iloc[-1]
-    lines += [
-        "",
-        f"Three seeds each: means ± standard deviation of errors, medians (range) of seconds. "
-        f"{where.machine}; torch {where.torch}, scikit-learn {where['scikit-learn']}; "
-        f"{where.date}.",
-    ]
+    lines += ["", _footer(contests, "medians (range) of seconds, means of results")]
     return "\n".join(lines)
+
+
+def _footer(rows, statistics):
+    where = [*CIRCUMSTANCES]
+    runs = "; ".join(
+        f"{machine}, torch {version}, scikit-learn {sklearn_version}, {date}"
+        for machine, version, sklearn_version, date in rows[where].drop_duplicates().to_numpy()
+    )
+    return f"Seeds {', '.join(map(str, sorted(set(rows['seed']))))}: {statistics}. {runs}."
 
 
 def _result(rows):
@@ -152,10 +155,12 @@ def main(arguments):
     for part in arguments or PARTS:
         path = measure(part, quick)
         print(f"{part}: stored in {path.relative_to(ROOT)}")
+    if quick:
+        print("A quick run: everything works, and the numbers say nothing about the course.")
+    else:
+        write_table()
     if not arguments:
         print(table(path.parent))
-        if not quick:
-            write_table()
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import logging
 import tempfile
+import time
 
 import torch
 from torch import nn
@@ -54,7 +55,7 @@ class _Decoder(BaseDecoder):
 
 
 def lightning_epoch(train, seed):
-    """Train the lesson's network for an epoch with Lightning; return it."""
+    """Train the lesson's network for an epoch with Lightning; return it and the seconds."""
     torch.manual_seed(seed)
     module = _Lightning()
     trainer = lightning.Trainer(
@@ -65,12 +66,17 @@ def lightning_epoch(train, seed):
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    trainer.fit(module, DataLoader(TensorDataset(train), batch_size=60, shuffle=True))
-    return module.model
+    batches = DataLoader(TensorDataset(train), batch_size=60, shuffle=True)
+    start = time.perf_counter()
+    trainer.fit(module, batches)
+    return module.model, time.perf_counter() - start
 
 
 def pythae_epoch(train, seed):
-    """Train the lesson's network for an epoch with pythae; return it as a plain `Autoencoder`."""
+    """Train the lesson's network for an epoch with pythae; return it and the seconds.
+
+    They include what pythae always does: it keeps a copy of the best model and stores it.
+    """
     torch.manual_seed(seed)
     model = AE(AEConfig(input_dim=(1, 28, 28), latent_dim=28), _Encoder(), _Decoder())
     with tempfile.TemporaryDirectory() as folder:
@@ -85,10 +91,13 @@ def pythae_epoch(train, seed):
             seed=seed,
         )
         labels = torch.zeros(len(train))  # asked for, not used
-        BaseTrainer(model, BaseDataset(train, labels), training_config=config).train()
+        trainer = BaseTrainer(model, BaseDataset(train, labels), training_config=config)
+        start = time.perf_counter()
+        trainer.train()
+        seconds = time.perf_counter() - start
     network = Autoencoder(hidden_dim=28)
     network.encoder, network.decoder = model.encoder.network, model.decoder.network
-    return network
+    return network, seconds
 
 
 def open_tsne(codes, seed):

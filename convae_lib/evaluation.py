@@ -12,7 +12,6 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.manifold import TSNE, trustworthiness
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
-from sklearn.metrics.cluster import contingency_matrix
 from sklearn.model_selection import StratifiedKFold, StratifiedShuffleSplit, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
@@ -312,7 +311,8 @@ def probe_codes(train_codes, train_labels, test_codes, test_labels, *, seed=0):
     train_codes, test_codes : array-like or torch.Tensor
         (N, features) each: any description of the images, pixels included.
     train_labels, test_labels : array-like or torch.Tensor
-        (N,) each: the classes. The training part must hold more than 1,000.
+        (N,) each: the classes, 2 to 10 of them. The training part must hold at least 1,000
+        codes and one more per class.
     seed : int, default 0
         Chooses the few labels, and where k-means starts.
 
@@ -321,8 +321,8 @@ def probe_codes(train_codes, train_labels, test_codes, test_labels, *, seed=0):
     dict of str to float
         ``"kNN"``: accuracy of the five nearest training codes. ``"linear probe"``: accuracy of a
         logistic regression on standardised codes [1]_. ``"10 labels"``, ``"100 labels"``,
-        ``"1000 labels"``: the same classifier told only so many labels, evenly spread over the
-        classes; the mean of ten draws, and under ``"… sd"`` their standard deviation.
+        ``"1000 labels"``: the same classifier told only so many labels, of each class in
+        proportion; the mean of ten draws, and under ``"… sd"`` their standard deviation.
         ``"k-means"``: accuracy of as many clusters as there are classes, found without labels,
         each then named so that most training images are named rightly (an optimal one-to-one
         matching [2]_). ``"NMI"`` and ``"ARI"``: how well these clusters agree with the classes,
@@ -332,7 +332,7 @@ def probe_codes(train_codes, train_labels, test_codes, test_labels, *, seed=0):
     ------
     ValueError
         If codes and labels differ in length, training and test codes in features, or there are
-        too few training labels.
+        too few training codes or classes, or too many classes.
 
     Notes
     -----
@@ -354,10 +354,16 @@ def probe_codes(train_codes, train_labels, test_codes, test_labels, *, seed=0):
             f"train_codes and test_codes must be (N, features) with the same features, got "
             f"{train_codes.shape} and {test_codes.shape}; flatten images with images.flatten(1)"
         )
-    if len(train_codes) <= max(_LABEL_COUNTS):
+    classes, train_classes = np.unique(train_labels, return_inverse=True)  # (K,), (N,) in 0…K-1
+    if not 2 <= len(classes) <= min(_LABEL_COUNTS):
         raise ValueError(
-            f"train_codes must hold more than {max(_LABEL_COUNTS)} codes, got "
-            f"{len(train_codes)}; pass more of the training set"
+            f"train_labels must name 2 to {min(_LABEL_COUNTS)} classes, got {len(classes)}; "
+            "choose the classes to tell apart"
+        )
+    if len(train_codes) < max(_LABEL_COUNTS) + len(classes):
+        raise ValueError(
+            f"train_codes must hold at least {max(_LABEL_COUNTS) + len(classes)} codes, "
+            f"got {len(train_codes)}; pass more of the training set"
         )
 
     knn = KNeighborsClassifier(5).fit(train_codes, train_labels)
@@ -378,12 +384,13 @@ def probe_codes(train_codes, train_labels, test_codes, test_labels, *, seed=0):
         scores[f"{count} labels"] = np.mean(accuracies)
         scores[f"{count} labels sd"] = np.std(accuracies, ddof=1)
 
-    classes = np.unique(train_labels)
     kmeans = KMeans(len(classes), n_init=10, random_state=seed).fit(train_codes)
+    counts = np.zeros((len(classes), len(classes)), dtype=int)  # of a class (row) in a cluster
+    np.add.at(counts, (train_classes, kmeans.labels_), 1)
+    row, cluster = linear_sum_assignment(counts, maximize=True)
+    names = np.empty_like(classes)
+    names[cluster] = classes[row]
     clusters = kmeans.predict(test_codes)
-    counts = contingency_matrix(train_labels, kmeans.labels_)  # (classes, clusters)
-    _, of_class = linear_sum_assignment(counts, maximize=True)  # the cluster of each class
-    names = classes[np.argsort(of_class)]  # and the class of each cluster
     scores["k-means"] = np.mean(names[clusters] == test_labels)
     scores["NMI"] = normalized_mutual_info_score(test_labels, clusters)
     scores["ARI"] = adjusted_rand_score(test_labels, clusters)

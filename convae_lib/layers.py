@@ -181,11 +181,14 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, channels):
         super().__init__()
+        check_count(channels, "channels")
         self.conv1 = ConvLayer(channels, channels, 3, activation=nn.GELU())
         self.conv2 = ConvLayer(channels, channels, 3)
 
     def forward(self, x):
         """Map ``x`` of shape (N, channels, H, W) to the same shape."""
+        weight = self.conv1.conv.weight
+        check_tensor(x, ("N", len(weight), "H", "W"), "the input of ResidualBlock", weight.dtype)
         return x + self.conv2(self.conv1(gelu(x)))  # (N, channels, H, W)
 
 

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning
 from torch import nn
 
 from convae_lib import (
@@ -514,7 +515,7 @@ def test_the_few_labels_are_drawn_by_the_seed_and_their_spread_is_told():
         (((1200, 3), 1200, (50, 3), 60), "test_codes and test_labels must have one row each"),
         (((1200, 3), 1200, (50, 4), 50), r"same features, got \(1200, 3\) and \(50, 4\); flatten"),
         (((1200, 1, 3), 1200, (50, 1, 3), 50), r"must be \(N, features\)"),
-        (((1000, 3), 1000, (50, 3), 50), "must hold more than 1000 codes, got 1000; pass more"),
+        (((1009, 3), 1009, (50, 3), 50), "must hold at least 1010 codes, got 1009; pass more"),
     ],
 )
 def test_probes_refuse_codes_and_labels_that_do_not_fit(shapes, message):
@@ -523,3 +524,24 @@ def test_probes_refuse_codes_and_labels_that_do_not_fit(shapes, message):
         probe_codes(
             np.zeros(train), np.arange(train_labels) % 10, np.zeros(test), np.zeros(test_labels)
         )
+
+
+def test_the_smallest_training_part_is_enough():
+    codes, labels = blobs(per_class=110, classes=10)
+    order = np.random.default_rng(0).permutation(len(codes))
+    scores = probe_codes(*parts(codes[order], labels[order], train=1010))
+    assert scores["1000 labels"] == pytest.approx(1, abs=0.01)
+
+
+@pytest.mark.parametrize("classes", [1, 11])
+def test_probes_refuse_too_few_and_too_many_classes(classes):
+    labels = np.arange(1300) % classes
+    with pytest.raises(ValueError, match=f"must name 2 to 10 classes, got {classes}; choose"):
+        probe_codes(*parts(np.zeros((1300, 2)), labels, train=1200))
+
+
+def test_a_collapsed_code_is_named_after_its_largest_class():
+    labels = np.array([3, 5, 5, 7] * 400)
+    with pytest.warns(ConvergenceWarning, match="distinct clusters"):
+        scores = probe_codes(*parts(np.zeros((1600, 2)), labels, train=1200))
+    assert scores["k-means"] == 0.5 and scores["ARI"] == 0

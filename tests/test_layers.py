@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from convae_lib import ConvLayer, DenseLayer
+from convae_lib import ConvLayer, DenseLayer, ResidualBlock
 
 sizes = st.integers(1, 7)
 activations = st.sampled_from([None, torch.tanh, nn.Tanh(), nn.ReLU()])
@@ -228,6 +228,18 @@ def test_dropout_outside_0_to_1_is_refused(layer, dropout):
             "must hold floating-point numbers, got torch.uint8",
         ),
         (ConvLayer(1, 2, 3), None, TypeError, "must be a torch.Tensor, got NoneType"),
+        (
+            ResidualBlock(2),
+            torch.zeros(4, 3, 7, 7),
+            ValueError,
+            r"the input of ResidualBlock must have shape \(N, 2, H, W\), got \(4, 3, 7, 7\)",
+        ),
+        (
+            ResidualBlock(2),
+            torch.zeros(4, 2, 7, 7, dtype=torch.int64),
+            TypeError,
+            "the input of ResidualBlock must hold floating-point numbers, got torch.int64",
+        ),
     ],
 )
 def test_a_layer_refuses_wrong_inputs(layer, x, error, message):

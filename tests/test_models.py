@@ -188,7 +188,7 @@ def test_the_pretrained_network_beats_the_mean_image_on_test_images(data):
     assert codes.shape == (len(data.test_images), 28)
 
 
-def test_the_better_network_halves_the_error_of_the_lessons_and_of_pca_twice(data):
+def test_the_better_network_reaches_its_error_with_28_numbers(data):
     model = load_pretrained("better")
     assert isinstance(model, ResidualAutoencoder) and not model.training
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}

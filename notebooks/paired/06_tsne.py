@@ -51,7 +51,7 @@ print(data)
 # distances, sizes or densities. Labels are not used: they only choose the colours afterwards.
 #
 # `tsne_embedding` calls scikit-learn's t-SNE with 400 larger steps in place of 1,000, and sums up far points more
-# coarsely, which takes a quarter of the time. It starts from the first two principal components.
+# coarsely, which takes a quarter of the time; the two measures below lose less than 0.003. It starts from the first two principal components.
 
 # %%
 assert codes.shape == (len(labels), 28) and set(labels) == set(range(10))
@@ -90,6 +90,8 @@ print(f"kNN accuracy in all 28 dimensions: {in_28:.3f}")
 # %%
 assert quality["trustworthiness"] > 0.95
 assert quality["knn_accuracy"] > 0.75 and in_28 > quality["knn_accuracy"] - 0.01
+if data.source == "mnist":
+    assert in_28 > quality["knn_accuracy"]
 
 # %% [markdown]
 # ## Is it the autoencoder?
@@ -139,8 +141,8 @@ assert abs(without["the network's code"] - without["pixels"]) < 0.03
 # %% [markdown]
 # Digits separate in raw pixels already. The code does about as well as the pixels, and PCA-28 a little better than
 # both. So the islands are a property of MNIST: images of one digit resemble each other. The picture is no
-# evidence that the network understands digits. Nor is it "like a deep-learning PCA": plain PCA does
-# better here.
+# evidence that the network understands digits. And if it is "like a deep-learning PCA", then at this task plain PCA is
+# the better one.
 #
 # ## A control
 #

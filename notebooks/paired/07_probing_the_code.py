@@ -37,7 +37,8 @@ from scipy.optimize import linear_sum_assignment
 from sklearn.cluster import KMeans
 
 from convae_lib import ResidualAutoencoder, load_mnist, load_pretrained, pca_baseline
-from convae_lib import probe_codes, reconstruct, reconstruction_error, tsne_embedding
+from convae_lib import probe_codes, reconstruct, reconstruction_error, show_reconstructions
+from convae_lib import tsne_embedding
 
 # %% tags=["nbval-ignore-output"]
 data = load_mnist()
@@ -46,9 +47,9 @@ test, test_labels = data.test_images, data.test_labels.numpy()
 print(data)
 
 # %% [markdown]
-# ## Six descriptions of one image
+# ## Seven descriptions of one image
 #
-# A probe's score says little until others stand beside it. So we describe each image in six ways. Its 784 pixels, and
+# A probe's score says little until others stand beside it. So we describe each image in seven ways. Its 784 pixels, and
 # PCA-28. The code of the source lesson's network. The code of `load_pretrained("better")`, a `ResidualAutoencoder`:
 # deeper, with ten times the parameters, trained for fourteen epochs in place of one, and still 28 numbers. And the code of that
 # same network *untrained*, its weights as they were drawn.
@@ -71,17 +72,18 @@ for name, model in models.items():
     errors[name] = reconstruction_error(test, reconstructions).mean().item()
 
 # %% [markdown]
-# The sixth is a map in two dimensions, as in lesson 06. t-SNE cannot place new images on an old map, so the
-# training and test codes go on one map together, without labels. That is an advantage no other description has: the
-# map was fitted to the test images too.
+# The last two are maps in two dimensions, as in lesson 06, of either trained network's codes. scikit-learn's t-SNE cannot place new
+# images on an old map, so the training and test codes go on one map together, without labels. That is an advantage no
+# other description has: the maps were fitted to the test images too.
 
 # %%
-both = torch.cat(codes["better"])
-embedding = tsne_embedding(both)
-codes["t-SNE of better"] = (embedding[: len(train)], embedding[len(train) :])
+for name in ("lesson", "better"):
+    embedding = tsne_embedding(torch.cat(codes[name]))
+    codes[f"map of {name}"] = (embedding[: len(train)], embedding[len(train) :])
 
 assert {name: pair[0].shape[1] for name, pair in codes.items()} == {
-    "pixels": 784, "PCA-28": 28, "untrained": 28, "lesson": 28, "better": 28, "t-SNE of better": 2
+    "pixels": 784, "PCA-28": 28, "untrained": 28, "lesson": 28, "better": 28,
+    "map of lesson": 2, "map of better": 2,
 }
 
 # %% [markdown]
@@ -95,8 +97,8 @@ assert errors["better"] < 0.0153 < 0.06 < errors["lesson"] < 0.085
 assert errors["untrained"] > 0.25
 
 # %% [markdown]
-# *Predict* now, before any probe: which of the six knows the digits best? Does the better network's code know them better
-# than the lesson's? Does an untrained one know anything?
+# *Predict* now, before any probe: which of the seven knows the digits best? Does the better network's code know them better
+# than the lesson's? Does an untrained one know anything? And the maps, with two numbers each: last, or not?
 #
 # ## Clusters without labels
 #
@@ -125,15 +127,28 @@ figure, ax = plt.subplots(figsize=(6, 4.8), layout="constrained")
 sns.heatmap(confusion, cmap="Greys", vmin=0, vmax=1, annot=True, fmt=".0%", ax=ax,
             annot_kws={"fontsize": 7}, cbar_kws={"label": "share of the digit's test images"})
 ax.set(xlabel="name of the cluster", ylabel="digit")
+ax.tick_params(axis="y", rotation=0)
 ax.set_title("Ten clusters are not the ten digits")
 plt.show()
 
 # %% [markdown]
-# Some digits own a cluster; others are split by slant or shape, and those written alike share one. k-means divides space where codes are
-# dense, and nobody told it that slant does not matter.
+# Some digits own a cluster, some are split between two, and some share one. A code has a decoder, so we can ask what the clusters
+# stand for: the centre of each, drawn.
+
+# %%
+centres = torch.as_tensor(kmeans.cluster_centers_[cluster])  # in the order of their names
+with torch.inference_mode():
+    drawn = models["better"].decoder(centres)
+ax = show_reconstructions({"centre": drawn})
+ax.set_title("The centres of the ten clusters, decoded; named 0 to 9 from left to right")
+plt.show()
+assert drawn.shape == (10, 1, 28, 28)
+
+# %% [markdown]
+# k-means divides space where codes are dense, and nobody told it that slant and thickness do not matter.
 #
-# `probe_codes` does this and more: five nearest neighbours; a *linear probe*, that is logistic regression; the same probe
-# told only 10, 100 or 1,000 labels, in ten random draws each; and k-means, with *NMI* and *ARI*, two measures of
+# `probe_codes` does this and more: five nearest neighbours; a *linear probe*, that is logistic regression on standardised numbers; the
+# same probe told only 10, 100 or 1,000 labels, in ten random draws each; and k-means, with *NMI* and *ARI*, two measures of
 # agreement that need no naming. All is fitted on training codes and scored on test codes.
 
 # %%
@@ -183,14 +198,14 @@ if data.source == "mnist":
 counts_of_labels = [10, 100, 1000]
 figure, ax = plt.subplots(figsize=(7.5, 4.2), layout="constrained")
 for place, (name, row) in enumerate(table.iterrows()):
-    x = np.array(counts_of_labels) * 1.06 ** (place - 2.5)  # side by side, so that bars do not hide bars
+    x = np.array(counts_of_labels) * 1.06 ** (place - 3)  # side by side, so that bars do not hide bars
     means = [row[f"{count} labels"] for count in counts_of_labels]
     spread = [row[f"{count} labels sd"] for count in counts_of_labels]
-    ax.errorbar(x, means, yerr=spread, marker="osD^vP"[place], capsize=3, label=name)
+    ax.errorbar(x, means, yerr=spread, marker="osD^vPX"[place], capsize=3, label=name)
 ax.set(xscale="log", xlabel="labels the probe is told", ylabel="accuracy on the test images")
 ax.set_xticks(counts_of_labels, counts_of_labels)
 ax.minorticks_off()
-ax.set_title("Linear probes on six descriptions, from few labels")
+ax.set_title("Linear probes on seven descriptions, from few labels")
 ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
 
@@ -204,15 +219,17 @@ plt.show()
 # It sounds safe: the map was made from the 28, how could it know more? *Look* at the rows of `better` and its map.
 
 # %%
-ax = sns.stripplot(
-    data=table.loc[["better", "t-SNE of better"], questions].T.rename_axis("question").reset_index()
-    .melt("question", var_name="description", value_name="score"),
-    y="question", x="score", hue="description", palette=["C0", "C1"], jitter=False, size=9,
-)
-ax.figure.set_size_inches(7, 3.8)
-ax.set(xlim=(0, 1), ylabel="", title="The same codes: 28 numbers, and a map of them in 2")
+figure, ax = plt.subplots(figsize=(7.5, 4), layout="constrained")
+for name, color, shift in (("lesson", "C0", -0.14), ("better", "C1", 0.14)):
+    for row, marker in ((name, "o"), (f"map of {name}", "P")):
+        places = np.arange(len(questions)) + shift
+        ax.scatter(table.loc[row, questions], places, color=color, marker=marker, s=50, label=row)
+ax.set(xlim=(0, 1), xlabel="score on the test images", yticks=range(len(questions)))
+ax.set_yticklabels(questions)
+ax.invert_yaxis()
 ax.grid(axis="x", alpha=0.4)
-sns.move_legend(ax, "center left", bbox_to_anchor=(1, 0.5), frameon=False, title="")
+ax.set_title("28 numbers (circles), and a map of them in 2 (crosses)")
+ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
 
 # %%

@@ -24,7 +24,7 @@ if "google.colab" in sys.modules:  # installs the course; Colab keeps its own to
 
 # %% [markdown]
 # Lesson 04 left an autoencoder within a tenth of PCA-28. Same images, same 28 numbers, same two cores: this lesson
-# divides its error by six. Twelve things change on the way, and most people would change them all at once.
+# divides its error by six. Thirteen things change on the way, and most people would change them all at once.
 # We want to know what each is worth.
 
 # %%
@@ -73,8 +73,13 @@ last = runs.iloc[-1]
 print(f"{len(runs)} runs on {last['machine']}, torch {last['torch']}, {last['date']}")
 
 # %% [markdown]
-# Each row of the table has one change more than the row above it. `stride 4` means patches in place of full-size
-# feature maps, `hidden layer` a dense layer of 512 on either side of the code; the rest is explained below.
+# Each row of the table has one idea more than the row above it, and the learning rate that suits it: 0.03 for SGD, 1e-3 for
+# AdamW (still without decay), a peak of 3e-3 for one cycle, of 5e-3 for the larger batch. GELU is a smooth ReLU in place of
+# tanh. `stride 4` is the coarsest step: both halves of the network are exchanged, full-size feature maps for patches.
+# `hidden layer` is a dense layer of 512 on either side of the code. The rest is explained below.
+#
+# Errors are means over three seeds, `spread` is their standard deviation, and seconds are medians, good to a quarter:
+# `rate of 0.03` was measured apart from the others, when the machine was slower.
 #
 # *Predict* before you look: which single change buys most? The optimiser, the network, or patience?
 
@@ -98,35 +103,45 @@ steps = ablation["test"]
 figure, ax = plt.subplots(figsize=(7.5, 4.6), layout="constrained")
 for place, (name, error) in enumerate(steps.items()):
     before = steps.iloc[max(place - 1, 0)]
-    color = "0.6" if place == 0 else "C0" if error < before else "C1"
-    ax.plot([before, error], [place, place], color=color, lw=9, solid_capstyle="butt")
+    worse = error > before
+    ax.plot([before, error], [place, place], color="C1" if worse else "C0", lw=9, solid_capstyle="butt")
     ax.plot([error, error], [place, min(place + 1, len(steps) - 1)], color="0.3", lw=1)
     change = "" if place == 0 else f"  ({error / before - 1:+.0%})"
-    ax.text(max(before, error) * 1.03, place, f"{error:.4f}{change}", va="center", fontsize=8,
-            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})
+    ax.text(error * (1.03 if worse else 0.97), place, f"{error:.4f}{change}", fontsize=8,
+            va="center", ha="left" if worse else "right")
 pca = runs.loc[runs["name"] == "PCA-28", "test_error"].item()
+ax.plot(steps.iloc[0], 0, "o", color="0.3")
 ax.axvline(pca, color="0.5", ls="--", lw=1, zorder=0)
-ax.set(xscale="log", xlim=(0.0095, 0.13), yticks=range(len(steps)), yticklabels=steps.index)
+ax.text(pca * 1.03, len(steps) - 1, "PCA-28", color="0.4", va="center")
+ax.set(xscale="log", xlim=(0.006, 0.11), yticks=range(len(steps)), yticklabels=steps.index)
 ax.set_xticks([0.01, 0.02, 0.04, 0.08], ["0.01", "0.02", "0.04", "0.08"])
 ax.minorticks_off()
 ax.invert_yaxis()
-ax.set(xlabel="mean squared error on the test images (logarithmic); dashed: PCA-28")
+ax.set(xlabel="mean squared error on the test images (logarithmic)")
 ax.set_title("From the source lesson's recipe to a sixth of its error")
 plt.show()
-assert steps["AdamW"] < 0.65 * steps.iloc[0] and steps["14 epochs"] < steps.iloc[0] / 6
+
+# %%
+seconds = ablation["seconds"]
+assert steps["rate of 0.03"] < 0.8 * steps.iloc[0] and steps["AdamW"] < 0.9 * steps["rate of 0.03"]
+assert steps["GELU"] < 0.36 * steps.iloc[0] and steps["stride 4"] > 1.5 * steps["GELU"]
+assert seconds["GELU"] > 4 * seconds["stride 4"]
+assert 1.01 < steps["batch of 128"] / steps["4 epochs"] < 1.06
+assert seconds["batch of 128"] < 0.8 * seconds["4 epochs"]
+assert steps["14 epochs"] < 0.65 * steps["residual block"] and steps["14 epochs"] < steps.iloc[0] / 6
 
 # %% [markdown]
 # Read it from the top.
 #
-# - *The optimiser* buys most. AdamW alone, same network, same twenty seconds, takes off two fifths. What looked like the limit of a
-#   network was the limit of its training. A rate that rises and falls, a code without tanh and GELU take the lesson's
-#   architecture to a third of its error, at no cost.
+# - *The way of training* buys most. The lesson's rate was too small for SGD: three times as much, and a quarter of the error is gone.
+#   AdamW takes off a sixth of the rest. What looked like the limit of a network was the limit of its training. A rate that
+#   rises and falls, a code without tanh and GELU take the lesson's architecture to a third of its error, at no cost.
 # - *Stride 4* makes it worse (orange), and stays: it is five times faster. Judge by error alone, and you throw away
 #   what pays for all the rest: channels, a hidden layer, the block.
-# - *Patience* comes next, then little things. Larger batches cost three percent and save a quarter of the time; weight
-#   decay gives the three percent back. Ten more epochs bring the rest.
+# - *Patience*, in two rows, takes off two fifths of what is left. Larger batches cost three percent and save a quarter
+#   of the time; weight decay gives the three percent back.
 #
-# Twelve changes, and not one is a trick.
+# Thirteen changes, and not one is a trick.
 #
 # ## Patches
 #
@@ -159,8 +174,8 @@ assert torch.equal(nn.functional.pixel_shuffle(cut, 4), images)
 # ## A shortcut
 #
 # Patches know nothing of their neighbours. Two 3 × 3 convolutions let them talk, and what they compute is *added* to what was
-# there: $x + f(x)$. A layer can only replace its input; a *residual block* amends it. At the start it passes on
-# nearly what it got, and so do the gradients.
+# there: $x + f(x)$. A layer can only replace its input; a *residual block* amends it. At the start it mostly passes on
+# what it got, and passes gradients back in the same way.
 
 # %%
 block = ResidualBlock(64)
@@ -215,6 +230,7 @@ for model in (Autoencoder(), ResidualAutoencoder()):
 # %% [markdown]
 # Ten times the parameters, nearly all in the dense layers, where each is used once per image. Convolutions use each of
 # theirs at every place. So how much is *computed*? PyTorch can count multiplications and additions.
+# *Predict:* ten times the parameters, ten times the arithmetic?
 
 # %%
 from torch.utils.flop_counter import FlopCounterMode
@@ -225,8 +241,11 @@ for model in (Autoencoder(), ResidualAutoencoder()):
         model(images)
     operations[type(model).__name__] = counter.get_total_flops() / len(images)
 print({name: f"{count / 1e6:.1f} million per image" for name, count in operations.items()})
+assert 2 < operations["ResidualAutoencoder"] / operations["Autoencoder"] < 2.5
 
 # %% [markdown]
+# Little more than twice. Parameters say how large a network is, not how long it takes.
+#
 # ## The rate of learning
 #
 # A fixed learning rate must be small enough for the end of training, when steps should be fine. *One-cycle* schedules use a high one in
@@ -246,7 +265,7 @@ for _ in range(917):
 figure, ax = plt.subplots(figsize=(6, 2.6), layout="constrained")
 ax.plot(rates)
 ax.axhline(1e-3, color="0.5", ls="--", lw=1)
-ax.text(180, 1.04e-3, "constant, as in the row “AdamW”", va="bottom", color="0.4")
+ax.text(180, 0.95e-3, "constant, as in the row “AdamW”", va="top", color="0.4")
 ax.set(xlabel="step (an epoch of 917 batches)", ylabel="learning rate", ylim=(0, None))
 ax.set_title("One cycle: slowly up, slowly down")
 plt.show()
@@ -256,7 +275,8 @@ assert max(rates) == max(rates[250:300]) and rates[-1] < 1e-6
 # ## A row, checked
 #
 # Stored numbers ask for trust. Here is one of them again, in front of you: the row *residual block*, one epoch, seed 0.
-# It takes half a minute. With the embedded images, we take as many steps over fewer images.
+# It takes half a minute. With the embedded images, we take as many steps over fewer images. What the trainer calls *test* is
+# our validation part here; the test images are looked at once, at the end.
 
 # %% tags=["nbval-ignore-output"]
 epochs = math.ceil(55_000 / len(train))
@@ -273,21 +293,22 @@ history = trainer.fit(
     train, train, validation, validation,
     epochs=epochs, eval_every=epochs, batch_size=60, scheduler=schedule, seed=0,
 )
+reached = trainer.evaluate(test, test)
+stored = runs[(runs["name"] == "residual block") & (runs["seed"] == 0)]["test_error"].item()
+print(f"test error: {reached:.4f} now, {stored:.4f} stored (on all of MNIST)")
 
 # %%
-reached = trainer.evaluate(test, test)
-stored = runs[(runs["name"] == "residual block") & (runs["seed"] == 0)].squeeze()
 if data.source == "mnist":
-    assert abs(reached / stored["test_error"] - 1) < 0.1, (reached, stored["test_error"])
+    assert abs(reached / stored - 1) < 0.05, (reached, stored)
 by_pca = reconstruct(pca_baseline(train), test)[0]
 assert reached < 0.7 * reconstruction_error(test, by_pca).mean()
-print("within a tenth of the stored row, far below PCA-28")
 
 # %% [markdown]
 # ## How many numbers?
 #
 # We kept 28 throughout. Was that a good choice? `code_size_sweep` fits a model for each size and measures its test error.
 # For PCA that takes seconds, so we do it live; for the network, two epochs and three seeds for each size, the results are stored.
+# *Predict:* how many numbers does the network need to match PCA-28?
 
 # %% tags=["nbval-ignore-output"]
 stored = pd.read_csv(f"{results}/code_sizes.csv")
@@ -304,10 +325,11 @@ assert (sweep["network"] < sweep["PCA"]).all()
 assert sweep["PCA, live"].is_monotonic_decreasing
 assert sweep.loc[8, "network"] < sweep.loc[28, "PCA"]
 assert sweep.loc[16, "network"] < sweep.loc[64, "PCA"]
+assert 0.97 < steps["14 epochs"] / sweep.loc[64, "network"] < 1.03
 
 # %% [markdown]
-# As a picture, on logarithmic scales: go from a point of the network to the right until you meet PCA's curve, and you see how many
-# numbers the network saves.
+# As a picture, on logarithmic scales: go from the network's point at 2, 4 or 8 to the right until you meet PCA's curve, and you see how
+# many numbers the network saves. From 16 on you leave the picture.
 
 # %%
 figure, ax = plt.subplots(figsize=(6.5, 3.8), layout="constrained")
@@ -326,13 +348,14 @@ plt.show()
 # %% [markdown]
 # Eight numbers from the network redraw digits better than PCA's 28, and its 16 better than PCA's 64. PCA's error shrinks steadily, each
 # new direction adding a little. The network's falls steeply, and flattens: from 28 to 64 numbers it gains a quarter, where
-# PCA still halves its error. What remains there is less a want of numbers than of training.
+# PCA still halves its error. But every size had two epochs only: 28 numbers after fourteen do as well as 64 after two. Part of
+# what remains is a want of training.
 #
 # ## What does it cost?
 #
-# A smaller error is worth what it costs. Here is every model of this lesson, with two rivals: the lesson's own network,
-# trained as the better one is, for four epochs; and a dense network, 784-1000-500-250-28 and back, of the shape that Hinton and
-# Salakhutdinov used in 2006.
+# A smaller error is worth what it costs. Here is every model of this lesson, with two rivals that get the better one's settings: the lesson's own
+# network, with tanh but a linear code, for four epochs; and a dense network for fourteen, 784-1000-500-250-28 and back, the shape that Hinton and
+# Salakhutdinov used in 2006 (they trained far longer, layer by layer first).
 
 # %%
 models = summary(runs)
@@ -356,15 +379,20 @@ axes[0].legend(frameon=False, fontsize=8, loc="lower left")
 figure.suptitle("Error against seconds, and against parameters")
 plt.show()
 
+# %%
+rivals = summary(runs[runs["study"] == "rival"])[["test", "seconds", "parameters"]]
+assert (rivals.iloc[0] < rivals.iloc[1]).all()  # the lesson's network beats the dense one thrice
+assert steps["stride 4"] < 0.6 * pca and seconds["stride 4"] < 6
+
 # %% [markdown]
 # Convolutions save *parameters*: the lesson's own network, trained well for a minute, beats the dense one, which has nine times as
-# many and took longer. Patches save *seconds*: the row `stride 4` needs four, and leaves PCA far behind.
+# many and was given more time. Patches save *seconds*: the row `stride 4` needs four, and leaves PCA far behind.
 # PCA itself takes a quarter of a second. Whatever takes longer has to be better, and here everything but the
 # lesson's own recipe clearly is.
 #
 # ## Look
 #
-# Numbers aside, what do you see? Ten test images in order of the first model's error, from its best to its worst.
+# Numbers aside, what do you see? Ten test images in order of the error of the lesson's network, from its best to its worst.
 
 # %% tags=["figure-better"]
 contenders = {
@@ -392,17 +420,17 @@ assert mean["better"] < hinton and mean["better"] < mean["lesson"] / 5
 assert (errors["better"] < errors["PCA-28"]).float().mean() > 0.97
 
 # %% [markdown]
-# PCA draws the same stroke with a grey haze around it: sums of fixed images cannot be crisp. The lesson's network is as
-# blurred. The better one returns even the oddly written digits as they were, a little smoothed. That took no bigger code,
-# only a better map into it and out of it.
+# PCA surrounds its strokes with a grey haze: a sum of no more than 28 fixed images cannot be crisp. The lesson's network has less haze, but
+# towards the right it loses strokes and invents blobs. The better one returns even the oddly written digits as they were, a little smoothed.
+# That took no bigger code, only a better map into it and out of it.
 #
 # ## What you can do now
 #
-# - Change one thing at a time, with a validation set to choose on. The optimiser was worth more than any layer; a change that
+# - Change one thing at a time, with a validation set to choose on. Better training was worth more than any layer; a change that
 #   made the error worse paid for those that made it better.
 # - A residual autoencoder: patches by one strided convolution, a block that amends what it gets, pixels laid out by
 #   sub-pixel upsampling. You built it, and it equals the library's.
-# - Put costs beside errors: seconds, parameters, numbers in the code. 0.012 takes four minutes; 0.019, half a minute.
+# - Put costs beside errors: seconds, parameters, numbers in the code. 0.012 takes four to five minutes; 0.019, half a minute.
 #
 # **An honest limit.** Credit depends on the order of the changes: whatever comes first has the most left to gain, and the rates were
 # chosen for some rows and kept for others. Three seeds show luck, not all of it. And the error is still a mean square over pixels: it asks for
@@ -443,7 +471,7 @@ assert (errors["better"] < errors["PCA-28"]).float().mean() > 0.97
 # # then the optimizer, the schedule and the trainer of the live run
 # ```
 #
-# With seed 0 it learned nothing: 0.456, the error of an all-black image (lesson 04). Without the shortcut, what the patches
+# With seed 0 and this rate it learned nothing: 0.456, the error of an all-black image (lesson 04). Without the shortcut, what the patches
 # say has to pass two untrained convolutions on either side of the code, and arrives too faint to pull the output
 # away from black. That is what the block's `x +` is for.
 # </details>
