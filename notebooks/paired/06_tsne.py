@@ -65,7 +65,7 @@ ax.set_title("The codes of all test images, coloured by a label the network neve
 plt.show()
 
 # %% [markdown]
-# About seven islands: 4 and 9 share one, and 3, 5 and 8 run together. (The source lesson keeps the same points in a table of `tsne_dim_1`,
+# Six or seven islands: 4 and 9 share one, with the 7s at its end, and 5 and 8 run together, near the 3s. (The source lesson keeps the same points in a table of `tsne_dim_1`,
 # `tsne_dim_2` and `category`, and paints them on 25 × 25 inches; a map this size, with names on it, says as
 # much.) Islands touch where digits share strokes.
 #

@@ -37,8 +37,8 @@ from scipy.optimize import linear_sum_assignment
 from sklearn.cluster import KMeans
 
 from convae_lib import ResidualAutoencoder, load_mnist, load_pretrained, pca_baseline
-from convae_lib import probe_codes, reconstruct, reconstruction_error, show_reconstructions
-from convae_lib import tsne_embedding
+from convae_lib import plot_embedding, probe_codes, reconstruct, reconstruction_error
+from convae_lib import show_reconstructions, tsne_embedding
 
 # %% tags=["nbval-ignore-output"]
 data = load_mnist()
@@ -145,7 +145,8 @@ plt.show()
 assert drawn.shape == (10, 1, 28, 28)
 
 # %% [markdown]
-# k-means divides space where codes are dense, and nobody told it that slant and thickness do not matter.
+# On all of MNIST, one cluster holds slanted 1s and another the upright ones; no digit being left, that one is named 8. k-means divides
+# space where codes are dense, and nobody told it that slant does not matter.
 #
 # `probe_codes` does this and more: five nearest neighbours; a *linear probe*, that is logistic regression on standardised numbers; the
 # same probe told only 10, 100 or 1,000 labels, in ten random draws each; and k-means, with *NMI* and *ARI*, two measures of
@@ -173,7 +174,8 @@ assert (table[["kNN", "linear probe", "1000 labels", "k-means"]] > 3 * chance).a
 assert table["kNN"].idxmin() == "untrained" and table["linear probe"].idxmin() == "untrained"
 if data.source == "mnist":
     assert table.loc["lesson", "kNN"] < table.loc["PCA-28", "kNN"] < table.loc["better", "kNN"]
-    assert table.loc["lesson", "k-means"] < table.loc["PCA-28", "k-means"]
+    assert table.loc["lesson", "k-means"] < table.loc[["pixels", "PCA-28"], "k-means"].min() - 0.03
+    assert (table.loc["lesson", questions[1:5]] > table.loc["PCA-28", questions[1:5]]).all()
     assert (table.loc["better", questions] > table.loc["PCA-28", questions]).all()
     assert abs(table.loc["lesson", "kNN"] - table.loc["pixels", "kNN"]) < 0.015
 
@@ -181,14 +183,15 @@ if data.source == "mnist":
 # Read the table row by row.
 #
 # - *Pixels* already know most of it. Whoever reports 94 % for a code and omits the pixels reports MNIST.
-# - The *untrained* network knows far more than chance. Random filters keep similar images similar. Training must be
-#   credited with the difference to this row, not to zero.
-# - The *lesson's* code is no better than pixels, and on all of MNIST **PCA-28 wins against it** with nearest neighbours and
-#   clusters. It has compressed 784 numbers into 28 at no loss, which is worth something. It has not found the digits.
-# - The *better* code leads PCA-28 in every column on all of MNIST. By little: an error six times smaller buys one point of kNN
-#   accuracy. Redrawing an image and naming it are different tasks.
-
-# %% [markdown]
+# - The *untrained* network knows far more than chance. Random filters keep similar images similar. Training the better network
+#   must be credited with the difference to this row, not to zero.
+# - The *lesson's* code is level with the pixels for neighbours and the linear probe, and six points worse for clusters. On all of
+#   MNIST **PCA-28 beats it** with nearest neighbours and in clusters; linear probes prefer the lesson's code, by a little.
+#   784 numbers have become 28, and naming digits has hardly suffered. It has not gained.
+# - The *better* code leads PCA-28 in every column on all of MNIST: by a point or two for neighbours and with many labels, by about
+#   five with few labels and in clusters. An error six times smaller buys no more. Redrawing an image and naming it are
+#   different tasks.
+#
 # ## A handful of labels
 #
 # This is where an unsupervised code should shine: images are plenty, labels are dear. The same linear probe, told ever fewer
@@ -210,13 +213,14 @@ ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
 
 # %% [markdown]
-# One label per digit gives 30 to 45 % from any description of 784 or 28 numbers, and the error bars overlap: with so few labels, which
-# ten you happened to get matters more than the description. With 1,000, the order of the table appears.
+# One label per digit gives 30 to 45 % from any description of 784 or 28 numbers, and which ten labels you get moves the score by as
+# much as the choice among pixels, PCA and the trained codes. With 1,000 those four lie within two points. The untrained
+# code stays below. And the maps, with two numbers? With ten labels both are on top; with 1,000 one is, and one is not.
 #
 # ## Two numbers against 28
 #
-# And the sixth row? The source lesson says that 28 features would separate the labels *even better* than the two of the map.
-# It sounds safe: the map was made from the 28, how could it know more? *Look* at the rows of `better` and its map.
+# The source lesson says that 28 features would separate the labels *even better* than the two of its map. It sounds safe: the map
+# was made from the 28, how could it know more? The same questions, put to either network's code and to its map:
 
 # %%
 figure, ax = plt.subplots(figsize=(7.5, 4), layout="constrained")
@@ -233,16 +237,32 @@ ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
 
 # %%
-gain = table.loc["t-SNE of better", questions] - table.loc["better", questions]
-print("the map is ahead in k-means by more than 0.15:", bool(gain["k-means"] > 0.15))
-assert gain["k-means"] > 0.15 and gain["ARI"] > 0.15
-assert gain["kNN"] > -0.02
+gain = pd.DataFrame({name: table.loc[f"map of {name}"] - table.loc[name] for name in ("lesson", "better")})
+assert gain.loc["k-means"].min() > 0.1 and gain.loc["10 labels"].min() > 0.05
+assert gain.loc["kNN"].abs().max() < 0.02
+assert gain.loc["linear probe", "lesson"] < -0.03
+if data.source == "mnist":
+    assert (gain.loc[questions, "better"] > 0).all()
 
 # %% [markdown]
-# Two numbers separate the digits *better* than the 28 they were made from: on all of MNIST, k-means goes from about
-# 0.6 to about 0.9, and ten labels go much further. The claim is wrong, for a reason worth knowing. The map has no new information. It has
-# *rearranged* what was there: t-SNE pulls neighbours together and lets gaps open, so that classes which were
-# curved and touching become round islands. Simple probes like islands.
+# So is the claim true? It depends on who asks. Of the lesson's own code, a linear probe makes more with 28 numbers, by five points;
+# neighbours hardly care; clusters and ten labels do *much better with two*. From the better code, every question gets a
+# better answer from the map, on all of MNIST: k-means goes from under 0.6 to over 0.9.
+#
+# How can it? The map adds nothing about a single image, but it places each image knowing all the others, test images included. Look
+# at the test images on the two maps:
+
+# %%
+figure, axes = plt.subplots(1, 2, figsize=(10, 5.3), layout="constrained")
+for ax, name in zip(axes, ("lesson", "better"), strict=True):
+    plot_embedding(codes[f"map of {name}"][1], test_labels, ax=ax).set_title(f"map of {name}")
+figure.suptitle("Islands that touch, and islands with water around them")
+plt.show()
+
+# %% [markdown]
+# t-SNE pulls neighbours together and lets gaps open: classes that were curved and touching become round islands, and simple probes
+# like islands. Where several digits share one, straight lines through the plane cannot part them well; in 28 dimensions there is
+# more room for that.
 #
 # What it costs: the map saw the test images, cannot place a new one, and cannot be decoded into an image. It is a
 # picture of this data set. The 28 numbers are a description of any digit.
@@ -264,9 +284,10 @@ for question in ("kNN", "linear probe", "1000 labels"):
 # ## What you can do now
 #
 # - Ask a code by neighbours, a linear probe, clusters, few labels: fitted on training codes, scored on test codes.
-# - Never without pixels, PCA and an untrained network beside it. The lesson's code is level with the pixels, and PCA-28 beats it at kNN.
+# - Never without pixels, PCA and an untrained network beside it. The lesson's code is level with the pixels except in clusters, and PCA-28
+#   beats it there and at kNN.
 # - A six times better reconstruction makes the code a little better at naming digits. It was not trained for that.
-# - Two t-SNE numbers beat the 28 they came from, in the eyes of simple probes. Knowing and showing differ.
+# - Whether 28 numbers separate digits better than a map in two depends on the question, and on the code. Knowing and showing differ.
 #
 # **An honest limit.** The digits are an easy question: pixels answer it. On photographs, where pixels fail,
 # descriptions differ far more, and reconstruction is known to be a poor teacher of classes. And each network here was trained
