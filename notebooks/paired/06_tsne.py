@@ -13,7 +13,7 @@
 # - tell which impressions come from the data and which from initialisation, perplexity or seed.
 #
 # *Before you start:* [05 · Reconstruction](05_reconstruction.ipynb); you need not have run it.
-# *Time:* one to two minutes on two cores. *Next:* [07 · Probing the code](07_probing_the_code.ipynb)
+# *Time:* one minute on two cores. *Next:* [07 · Probing the code](07_probing_the_code.ipynb)
 
 # %%
 import sys

@@ -310,8 +310,8 @@ for question in ("kNN", "linear probe", "1000 labels"):
 #         print(name, k, round(knn.score(test_part, test_labels), 3))
 # ```
 #
-# Most lose about a point from 5 to 20 neighbours: their classes are thin there, and farther neighbours are strangers. The map
-# does not lose: its islands are full of one kind.
+# Most lose about a point from 5 to 20 neighbours: their classes are thin there, and farther neighbours are strangers. The maps
+# hardly lose: around a point of an island there are plenty of its kind.
 # </details>
 #
 # <details><summary>Solution 2</summary>
