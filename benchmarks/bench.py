@@ -1,4 +1,4 @@
-"""Measure what the course claims: `make bench`, about an hour on two quiet cores.
+"""Measure what the course claims: `make bench`, an hour and more on two quiet cores.
 
 python benchmarks/bench.py [ablation] [code_sizes] [speed]   measure all, or only these
 QUICK=1 python benchmarks/bench.py                           two minutes: does everything run?

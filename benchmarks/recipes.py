@@ -129,7 +129,7 @@ LARGE_BATCH = replace(LONGER.with_options(lr=5e-3), batch_size=128)
 DECAY = LARGE_BATCH.with_options(weight_decay=0.3)
 BETTER = replace(DECAY, epochs=14)
 
-ABLATION = {  # each with the change that its name tells, and a rate chosen for it, on all before
+ABLATION = {  # each adds what its name tells to the one before; some change the rate as well
     "the lesson's recipe": LESSON,
     "rate of 0.03": TUNED,
     "AdamW": ADAMW,
@@ -145,7 +145,7 @@ ABLATION = {  # each with the change that its name tells, and a rate chosen for 
     "weight decay": DECAY,
     "14 epochs": BETTER,
 }
-RIVALS = {  # other networks with the better one's settings, in as much time or less
+RIVALS = {  # other networks, trained in the better one's way, in less time
     "the lesson's network, linear code, 4 epochs": replace(
         BETTER, network=lesson_network, epochs=4
     ),

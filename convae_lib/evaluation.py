@@ -50,7 +50,7 @@ def reconstruct(model, images, *, batch_size=250):
 
     Notes
     -----
-    First used in lesson 05.
+    First used in lesson 00.
     """
     check_tensor(images, ("N", 1, 28, 28), "images")
     check_not_empty(images, "images")
@@ -89,7 +89,7 @@ def reconstruction_error(images, reconstructions):
 
     Notes
     -----
-    First used in lesson 04.
+    First used in lesson 00.
     """
     check_tensor(images, ("N", 1, 28, 28), "images")
     check_tensor(reconstructions, ("N", 1, 28, 28), "reconstructions")
@@ -134,7 +134,7 @@ def pca_baseline(train_images, code_size=28):
 
     Notes
     -----
-    Lesson 00 shows why this is the baseline; lesson 04 uses it first. No linear autoencoder has a
+    Lesson 00 shows why this is the baseline, and uses it first. No linear autoencoder has a
     smaller squared error on its training images [1]_. Computed by scikit-learn.
 
     .. [1] P. Baldi and K. Hornik, "Neural networks and principal component analysis: learning
@@ -230,7 +230,7 @@ def tsne_embedding(codes, *, perplexity=30.0, iterations=400, init="pca", seed=0
 
     Notes
     -----
-    Used in lesson 06. scikit-learn's Barnes-Hut t-SNE [1]_ with fewer steps than by default, at
+    Used in lessons 06 and 07. scikit-learn's Barnes-Hut t-SNE [1]_ with fewer steps than by default, at
     four times the automatic learning rate, and an angle of 1: distant points are summed up more
     coarsely. On 10,000 codes it takes a quarter of the time; trustworthiness and kNN accuracy
     stay within 0.003 of scikit-learn's defaults.

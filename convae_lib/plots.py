@@ -80,7 +80,7 @@ def show_reconstructions(rows, *, captions=None, ax=None):
 
     Notes
     -----
-    First used in lesson 04.
+    First used in lesson 00.
     """
     check_not_empty(rows, "rows")
     first_name, first = next(iter(rows.items()))

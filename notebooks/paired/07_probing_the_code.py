@@ -145,8 +145,9 @@ plt.show()
 assert drawn.shape == (10, 1, 28, 28)
 
 # %% [markdown]
-# On all of MNIST, one cluster holds slanted 1s and another the upright ones; no digit being left, that one is named 8. k-means divides
-# space where codes are dense, and nobody told it that slant does not matter.
+# On all of MNIST, one cluster holds slanted 1s and another the upright ones. Only one of them can be called 1; the other gets the name that
+# nobody else needed, 8, although it draws a 1. The 8s themselves lie mostly with the 3s and 5s. k-means divides space where
+# codes are dense, and nobody told it that slant does not matter.
 #
 # `probe_codes` does this and more: five nearest neighbours; a *linear probe*, that is logistic regression on standardised numbers; the
 # same probe told only 10, 100 or 1,000 labels, in ten random draws each; and k-means, with *NMI* and *ARI*, two measures of
@@ -239,13 +240,13 @@ plt.show()
 # %%
 gain = pd.DataFrame({name: table.loc[f"map of {name}"] - table.loc[name] for name in ("lesson", "better")})
 assert gain.loc["k-means"].min() > 0.1 and gain.loc["10 labels"].min() > 0.05
-assert gain.loc["kNN"].abs().max() < 0.02
-assert gain.loc["linear probe", "lesson"] < -0.03
+assert gain.loc["kNN"].abs().max() < 0.04
+assert gain.loc["linear probe", "lesson"] < 0
 if data.source == "mnist":
     assert (gain.loc[questions, "better"] > 0).all()
 
 # %% [markdown]
-# So is the claim true? It depends on who asks. Of the lesson's own code, a linear probe makes more with 28 numbers, by five points;
+# So is the claim true? It depends on who asks. Of the lesson's own code, a linear probe makes more with 28 numbers, by five points in this run;
 # neighbours hardly care; clusters and ten labels do *much better with two*. From the better code, every question gets a
 # better answer from the map, on all of MNIST: k-means goes from under 0.6 to over 0.9.
 #
