@@ -230,10 +230,10 @@ def tsne_embedding(codes, *, perplexity=30.0, iterations=400, init="pca", seed=0
 
     Notes
     -----
-    Used in lessons 06 and 07. scikit-learn's Barnes-Hut t-SNE [1]_ with fewer steps than by default, at
-    four times the automatic learning rate, and an angle of 1: distant points are summed up more
-    coarsely. On 10,000 codes it takes a quarter of the time; trustworthiness and kNN accuracy
-    stay within 0.003 of scikit-learn's defaults.
+    Used in lessons 06 and 07. scikit-learn's Barnes-Hut t-SNE [1]_ with fewer steps than by
+    default, at four times the automatic learning rate, and an angle of 1: distant points are
+    summed up more coarsely. On 10,000 codes it takes about a quarter of the time; trustworthiness
+    and kNN accuracy stay within 0.003 of scikit-learn's defaults.
 
     .. [1] L. van der Maaten, "Accelerating t-SNE using tree-based algorithms", JMLR 15 (2014).
     """
