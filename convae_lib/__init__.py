@@ -8,7 +8,7 @@ layers     DenseLayer, ConvLayer, ResidualBlock                               01
 models     Encoder, Decoder, Autoencoder, load_pretrained,                    02, 05,
            ResidualEncoder, ResidualDecoder, ResidualAutoencoder              08
 training   permute_data, PyTorchTrainer, History                              03
-evaluation reconstruct, reconstruction_error, pca_baseline, tsne_embedding,   04–08
+evaluation reconstruct, reconstruction_error, pca_baseline, tsne_embedding,   00–08
            embedding_quality, probe_codes, code_size_sweep
 plots      display_image, show_reconstructions, plot_history, plot_embedding, 00–08
            DIGIT_COLORS

@@ -1,6 +1,6 @@
 """Measuring an autoencoder: reconstructions, errors, baselines, maps and probes of the code.
 
-Lessons 04 to 08 use every function here.
+Lessons 00 to 08 use every function here.
 """
 
 import numpy as np

@@ -435,7 +435,7 @@ assert (errors["better"] < errors["PCA-28"]).float().mean() > 0.97
 #   made the error worse paid for those that made it better.
 # - A residual autoencoder: patches by one strided convolution, a block that amends what it gets, pixels laid out by
 #   sub-pixel upsampling. You built it, and it equals the library's.
-# - Put costs beside errors: seconds, parameters, numbers in the code. 0.012 takes four to five minutes; 0.019, half a minute.
+# - Put costs beside errors: seconds, parameters, numbers in the code. 0.012 takes four to six minutes, as the machine's hour has it; 0.019, half a minute.
 #
 # **An honest limit.** Credit depends on the order of the changes: whatever comes first has the most left to gain, and the rates were
 # chosen for some rows and kept for others. Three seeds show luck, not all of it. And the error is still a mean square over pixels: it asks for
