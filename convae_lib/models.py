@@ -1,328 +1,201 @@
-"""The autoencoder of the source lesson, a better one, and their trained weights.
+"""The autoencoder of the source lesson, a better one, PCA as a third, and trained weights.
 
-Lesson 02 builds the first, lesson 08 the second; lessons 05 to 07 look at trained ones.
+Each takes images (N, C, H, W) in [-1, 1] and returns ``(reconstruction, code)``: (N, C, H, W) and
+(N, hidden_dim). Lesson 02 builds the first, lesson 08 the second; lessons 05 to 07 look at trained
+ones. ``image_shape`` is (C, H, W).
 """
 
 from importlib.resources import as_file, files
+from typing import Literal
 
+import torch
 from safetensors.torch import load_model
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.functional import gelu, pixel_shuffle
 
-from ._checks import check_count, check_tensor
+from ._checks import check_count, check_images
 from .layers import ConvLayer, DenseLayer, ResidualBlock
+
+Shape = tuple[int, int, int]
+MNIST = (1, 28, 28)
 
 
 class Encoder(nn.Module):
-    """Compress images (N, 1, 28, 28) into codes (N, hidden_dim) between -1 and 1.
+    """Compress images into codes between -1 and 1: two convolutions and a dense layer, all tanh.
 
-    Parameters
-    ----------
-    hidden_dim : int, default 28
-        Numbers in a code.
-
-    Attributes
-    ----------
-    conv1, conv2 : ConvLayer
-        1 → 14 and 14 → 7 channels, 5 × 5 filters, tanh.
-    dense1 : DenseLayer
-        7 · 28 · 28 → hidden_dim, tanh.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If ``hidden_dim`` is below 1 or no whole number; if an input is not a floating-point
-        tensor of shape (N, 1, 28, 28).
-
-    Notes
-    -----
-    Built in lesson 02. The architecture is the source lesson's, after S. Weidman, *Deep Learning
-    from Scratch* (O'Reilly, 2019), chapter 7.
+    The architecture is the source lesson's, after S. Weidman, *Deep Learning from Scratch*
+    (O'Reilly, 2019), chapter 7. Built in lesson 02.
     """
 
-    def __init__(self, hidden_dim=28):
+    def __init__(self, hidden_dim: int = 28, *, image_shape: Shape = MNIST):
         super().__init__()
-        check_count(hidden_dim, "hidden_dim")
-        self.conv1 = ConvLayer(1, 14, 5, activation=nn.Tanh())
+        self.image_shape = channels, height, width = _checked(image_shape, hidden_dim=hidden_dim)
+        self.conv1 = ConvLayer(channels, 14, 5, activation=nn.Tanh())
         self.conv2 = ConvLayer(14, 7, 5, activation=nn.Tanh(), flatten=True)
-        self.dense1 = DenseLayer(7 * 28 * 28, hidden_dim, activation=nn.Tanh())
+        self.dense1 = DenseLayer(7 * height * width, hidden_dim, activation=nn.Tanh())
 
-    def forward(self, x):
-        """Map images (N, 1, 28, 28) to codes (N, hidden_dim)."""
-        check_tensor(x, ("N", 1, 28, 28), "images", self.conv1.conv.weight.dtype)
-        x = self.conv1(x)  # (N, 14, 28, 28)
-        x = self.conv2(x)  # (N, 5488)
-        return self.dense1(x)  # (N, hidden_dim)
+    def forward(self, x: Tensor) -> Tensor:
+        check_images(x, "images", self.image_shape, self.conv1.conv.weight.dtype)
+        x = self.conv1(x)  # (N, 14, H, W)
+        x = self.conv2(x)  # (N, 7 * H * W)
+        code: Tensor = self.dense1(x)  # (N, hidden_dim)
+        return code
 
 
 class Decoder(nn.Module):
-    """Restore images (N, 1, 28, 28) between -1 and 1 from codes (N, hidden_dim).
+    """Restore images between -1 and 1 from codes; the mirror image of `Encoder`, from lesson 02."""
 
-    Parameters
-    ----------
-    hidden_dim : int, default 28
-        Numbers in a code.
-
-    Attributes
-    ----------
-    dense1 : DenseLayer
-        hidden_dim → 7 · 28 · 28, tanh.
-    conv1, conv2 : ConvLayer
-        7 → 14 and 14 → 1 channels, 5 × 5 filters, tanh.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If ``hidden_dim`` is below 1 or no whole number; if an input is not a floating-point
-        tensor of shape (N, hidden_dim).
-
-    Notes
-    -----
-    Built in lesson 02; the mirror image of `Encoder`.
-    """
-
-    def __init__(self, hidden_dim=28):
+    def __init__(self, hidden_dim: int = 28, *, image_shape: Shape = MNIST):
         super().__init__()
-        check_count(hidden_dim, "hidden_dim")
-        self.dense1 = DenseLayer(hidden_dim, 7 * 28 * 28, activation=nn.Tanh())
+        self.image_shape = channels, height, width = _checked(image_shape, hidden_dim=hidden_dim)
+        self.dense1 = DenseLayer(hidden_dim, 7 * height * width, activation=nn.Tanh())
         self.conv1 = ConvLayer(7, 14, 5, activation=nn.Tanh())
-        self.conv2 = ConvLayer(14, 1, 5, activation=nn.Tanh())
+        self.conv2 = ConvLayer(14, channels, 5, activation=nn.Tanh())
 
-    def forward(self, code):
-        """Map codes (N, hidden_dim) to images (N, 1, 28, 28)."""
-        x = self.dense1(code)  # (N, 5488)
-        x = x.reshape(-1, 7, 28, 28)  # (N, 7, 28, 28)
-        x = self.conv1(x)  # (N, 14, 28, 28)
-        return self.conv2(x)  # (N, 1, 28, 28)
+    def forward(self, code: Tensor) -> Tensor:
+        _, height, width = self.image_shape
+        x = self.dense1(code)  # (N, 7 * H * W)
+        x = x.unflatten(1, (7, height, width))  # (N, 7, H, W)
+        x = self.conv1(x)  # (N, 14, H, W)
+        image: Tensor = self.conv2(x)  # (N, C, H, W)
+        return image
 
 
 class Autoencoder(nn.Module):
     """An `Encoder` and a `Decoder`, trained together to return what came in.
 
-    Maps images (N, 1, 28, 28) to ``(reconstruction, code)``: (N, 1, 28, 28) and (N, hidden_dim).
-
-    Parameters
-    ----------
-    hidden_dim : int, default 28
-        Numbers in a code. With 28 the network has 318,480 parameters.
-
-    Attributes
-    ----------
-    encoder : Encoder
-    decoder : Decoder
-
-    Raises
-    ------
-    ValueError, TypeError
-        As in `Encoder`.
-
-    Notes
-    -----
-    Built in lesson 02, trained in lesson 04.
-
-    Examples
-    --------
-    >>> import torch
-    >>> reconstruction, code = Autoencoder(hidden_dim=28)(torch.zeros(3, 1, 28, 28))
-    >>> reconstruction.shape, code.shape
-    (torch.Size([3, 1, 28, 28]), torch.Size([3, 28]))
+    318,480 parameters for 28 × 28 grey pixels and 28 numbers. Built in lesson 02, trained in 04.
     """
 
-    def __init__(self, hidden_dim=28):
+    def __init__(self, hidden_dim: int = 28, *, image_shape: Shape = MNIST):
         super().__init__()
-        self.encoder = Encoder(hidden_dim)
-        self.decoder = Decoder(hidden_dim)
+        self.encoder = Encoder(hidden_dim, image_shape=image_shape)
+        self.decoder = Decoder(hidden_dim, image_shape=image_shape)
 
-    def forward(self, x):
-        """Return ``(reconstruction, code)``: (N, 1, 28, 28) and (N, hidden_dim)."""
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         code = self.encoder(x)  # (N, hidden_dim)
-        return self.decoder(code), code  # (N, 1, 28, 28), (N, hidden_dim)
+        return self.decoder(code), code  # (N, C, H, W), (N, hidden_dim)
 
 
 class ResidualEncoder(nn.Module):
-    """Compress images (N, 1, 28, 28) into codes (N, hidden_dim), any real numbers.
+    """Compress images, height and width divisible by four, into codes of any real numbers.
 
-    Parameters
-    ----------
-    hidden_dim : int, default 28
-        Numbers in a code.
-    width : int, default 64
-        Channels of every feature map.
-
-    Attributes
-    ----------
-    patches : nn.Conv2d
-        1 → width channels, 4 × 4 filters, stride 4: each filter sees 49 patches side by side.
-    block : ResidualBlock
-        Lets neighbouring patches talk.
-    dense1, dense2 : DenseLayer
-        width · 7 · 7 → 512 with GELU, then → hidden_dim, linear.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If a size is below 1 or no whole number; if an input is not a floating-point tensor of
-        shape (N, 1, 28, 28).
-
-    Notes
-    -----
-    Built in lesson 08. Cutting an image into patches with one strided convolution is the stem of
-    vision transformers [1]_.
-
-    .. [1] A. Dosovitskiy et al., "An image is worth 16x16 words", ICLR (2021).
+    A strided convolution cuts patches of 4 × 4 pixels, as vision transformers do (A. Dosovitskiy
+    et al., "An image is worth 16x16 words", ICLR 2021); a residual block of ``width`` channels lets
+    neighbouring patches talk, two dense layers make the code. Built in lesson 08.
     """
 
-    def __init__(self, hidden_dim=28, width=64):
+    def __init__(self, hidden_dim: int = 28, width: int = 64, *, image_shape: Shape = MNIST):
         super().__init__()
-        check_count(hidden_dim, "hidden_dim")
-        check_count(width, "width")
-        self.patches = nn.Conv2d(1, width, 4, stride=4)
+        self.image_shape = _checked(image_shape, 4, hidden_dim=hidden_dim, width=width)
+        channels, rows, columns = image_shape[0], image_shape[1] // 4, image_shape[2] // 4
+        self.patches = nn.Conv2d(channels, width, 4, stride=4)
         self.block = ResidualBlock(width)
-        self.dense1 = DenseLayer(width * 7 * 7, 512, activation=nn.GELU())
+        self.dense1 = DenseLayer(width * rows * columns, 512, activation=nn.GELU())
         self.dense2 = DenseLayer(512, hidden_dim)
 
-    def forward(self, x):
-        """Map images (N, 1, 28, 28) to codes (N, hidden_dim)."""
-        check_tensor(x, ("N", 1, 28, 28), "images", self.patches.weight.dtype)
-        x = self.patches(x)  # (N, width, 7, 7)
-        x = gelu(self.block(x))  # (N, width, 7, 7)
+    def forward(self, x: Tensor) -> Tensor:
+        check_images(x, "images", self.image_shape, self.patches.weight.dtype)
+        x = self.patches(x)  # (N, width, H / 4, W / 4)
+        x = gelu(self.block(x))  # (N, width, H / 4, W / 4)
         x = self.dense1(x.flatten(start_dim=1))  # (N, 512)
-        return self.dense2(x)  # (N, hidden_dim)
+        code: Tensor = self.dense2(x)  # (N, hidden_dim)
+        return code
 
 
 class ResidualDecoder(nn.Module):
-    """Restore images (N, 1, 28, 28) between -1 and 1 from codes (N, hidden_dim).
+    """Restore images between -1 and 1 from codes; the mirror image of `ResidualEncoder`.
 
-    Parameters
-    ----------
-    hidden_dim : int, default 28
-        Numbers in a code.
-    width : int, default 64
-        Channels of every feature map.
-
-    Attributes
-    ----------
-    dense1, dense2 : DenseLayer
-        hidden_dim → 512 with GELU, then → width · 7 · 7, linear.
-    block : ResidualBlock
-    patches : ConvLayer
-        width → 16 channels, 3 × 3 filters, tanh; sub-pixel upsampling then lays the 16 numbers of
-        each place out as a patch of 4 × 4 pixels [1]_.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If a size is below 1 or no whole number; if an input is not a floating-point tensor of
-        shape (N, hidden_dim).
-
-    Notes
-    -----
-    Built in lesson 08; the mirror image of `ResidualEncoder`.
-
-    .. [1] W. Shi et al., "Real-time single image and video super-resolution using an efficient
-       sub-pixel convolutional neural network", CVPR (2016).
+    Sub-pixel upsampling lays 16 numbers out as a patch of 4 × 4 pixels (W. Shi et al., "Real-time
+    single image and video super-resolution", CVPR 2016). Built in lesson 08.
     """
 
-    def __init__(self, hidden_dim=28, width=64):
+    def __init__(self, hidden_dim: int = 28, width: int = 64, *, image_shape: Shape = MNIST):
         super().__init__()
-        check_count(hidden_dim, "hidden_dim")
-        check_count(width, "width")
+        self.image_shape = _checked(image_shape, 4, hidden_dim=hidden_dim, width=width)
+        channels, rows, columns = image_shape[0], image_shape[1] // 4, image_shape[2] // 4
         self.dense1 = DenseLayer(hidden_dim, 512, activation=nn.GELU())
-        self.dense2 = DenseLayer(512, width * 7 * 7)
+        self.dense2 = DenseLayer(512, width * rows * columns)
         self.block = ResidualBlock(width)
-        self.patches = ConvLayer(width, 16, 3, activation=nn.Tanh())
+        self.patches = ConvLayer(width, 16 * channels, 3, activation=nn.Tanh())
 
-    def forward(self, code):
-        """Map codes (N, hidden_dim) to images (N, 1, 28, 28)."""
-        x = self.dense2(self.dense1(code))  # (N, width * 7 * 7)
-        x = x.unflatten(1, (-1, 7, 7))  # (N, width, 7, 7)
-        x = gelu(self.block(x))  # (N, width, 7, 7)
-        return pixel_shuffle(self.patches(x), 4)  # (N, 1, 28, 28)
+    def forward(self, code: Tensor) -> Tensor:
+        _, height, width = self.image_shape
+        x = self.dense2(self.dense1(code))  # (N, width * H / 4 * W / 4)
+        x = x.unflatten(1, (-1, height // 4, width // 4))  # (N, width, H / 4, W / 4)
+        x = gelu(self.block(x))  # (N, width, H / 4, W / 4)
+        return pixel_shuffle(self.patches(x), 4)  # (N, C, H, W)
 
 
 class ResidualAutoencoder(nn.Module):
     """A `ResidualEncoder` and a `ResidualDecoder`: a better autoencoder.
 
-    Maps images (N, 1, 28, 28) to ``(reconstruction, code)``: (N, 1, 28, 28) and (N, hidden_dim).
-
-    Parameters
-    ----------
-    hidden_dim : int, default 28
-        Numbers in a code.
-    width : int, default 64
-        Channels of every feature map. With 64, and 28 numbers in a code, the network has
-        3,402,156 parameters.
-
-    Attributes
-    ----------
-    encoder : ResidualEncoder
-    decoder : ResidualDecoder
-
-    Raises
-    ------
-    ValueError, TypeError
-        As in `ResidualEncoder`.
-
-    Notes
-    -----
-    Built in lesson 08, which measures what each part of it is worth; lesson 07 probes its code.
-
-    Examples
-    --------
-    >>> import torch
-    >>> reconstruction, code = ResidualAutoencoder()(torch.zeros(3, 1, 28, 28))
-    >>> reconstruction.shape, code.shape
-    (torch.Size([3, 1, 28, 28]), torch.Size([3, 28]))
+    3,402,156 parameters for 28 × 28 grey pixels, 28 numbers and 64 channels. Built in lesson 08,
+    which measures what each part is worth; lesson 07 probes its code.
     """
 
-    def __init__(self, hidden_dim=28, width=64):
+    def __init__(self, hidden_dim: int = 28, width: int = 64, *, image_shape: Shape = MNIST):
         super().__init__()
-        self.encoder = ResidualEncoder(hidden_dim, width)
-        self.decoder = ResidualDecoder(hidden_dim, width)
+        self.encoder = ResidualEncoder(hidden_dim, width, image_shape=image_shape)
+        self.decoder = ResidualDecoder(hidden_dim, width, image_shape=image_shape)
 
-    def forward(self, x):
-        """Return ``(reconstruction, code)``: (N, 1, 28, 28) and (N, hidden_dim)."""
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         code = self.encoder(x)  # (N, hidden_dim)
-        return self.decoder(code), code  # (N, 1, 28, 28), (N, hidden_dim)
+        return self.decoder(code), code  # (N, C, H, W), (N, hidden_dim)
 
 
-_PRETRAINED = {"lesson": Autoencoder, "better": ResidualAutoencoder}  # with 28 numbers in a code
+class LinearAutoencoder(nn.Module):
+    """PCA as an autoencoder: what `pca_baseline` fits, from lesson 00.
 
-
-def load_pretrained(name):
-    """Return a trained network from weights that ship with the course, in evaluation mode.
-
-    Parameters
-    ----------
-    name : {"lesson", "better"}
-        ``"lesson"``: ``Autoencoder(28)`` after the recipe of lesson 04, one epoch of SGD with
-        learning rate 0.01 and momentum 0.9 in batches of 60. ``"better"``:
-        ``ResidualAutoencoder(28)`` after the last recipe of lesson 08, 14 epochs of AdamW in
-        batches of 128, weight decay 0.3; the learning rate rises to 0.005 and falls to 0 in one
-        cycle.
-
-    Returns
-    -------
-    Autoencoder or ResidualAutoencoder
-        On the CPU. ``make weights`` trains it anew; no image that `load_mnist` tests on, in
-        either tier, was in its training set.
-
-    Raises
-    ------
-    ValueError
-        If there is no network of that name.
-
-    Notes
-    -----
-    First used in lessons 05 and 07. The weights are stored as safetensors: numbers only, no
-    pickled code; those of ``"better"`` in half precision, half as large.
+    ``components`` (hidden_dim, C · H · W) has orthonormal rows, ``mean`` (C · H · W) is the mean
+    image; both are buffers, so that no optimizer changes them.
     """
-    if name not in _PRETRAINED:
+
+    components: Tensor
+    mean: Tensor
+
+    def __init__(self, components: Tensor, mean: Tensor):
+        super().__init__()
+        self.register_buffer("components", components)
+        self.register_buffer("mean", mean)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        code = (x.flatten(start_dim=1) - self.mean) @ self.components.T  # (N, hidden_dim)
+        pixels = code @ self.components + self.mean  # (N, C * H * W)
+        return pixels.reshape(x.shape), code  # (N, C, H, W), (N, hidden_dim)
+
+
+def load_pretrained(name: Literal["lesson", "better"]) -> Autoencoder | ResidualAutoencoder:
+    """Return a trained network for MNIST, on the CPU and in evaluation mode.
+
+    ``"lesson"`` is ``Autoencoder(28)`` after lesson 04's recipe: one epoch of SGD in batches of 60.
+    ``"better"`` is ``ResidualAutoencoder(28)`` after lesson 08's: 14 epochs of AdamW in batches of
+    128. ``make weights`` trains both anew; no image that `load_mnist` tests on, in either tier, was
+    in their training set. Stored as safetensors, numbers only. First used in lesson 05.
+    """
+    networks = {"lesson": Autoencoder, "better": ResidualAutoencoder}
+    if name not in networks:
         raise ValueError(
-            f"name must be one of {sorted(_PRETRAINED)}, got {name!r}; "
+            f"name must be one of {sorted(networks)}, got {name!r}; "
             "train a network of your own with PyTorchTrainer"
         )
-    model = _PRETRAINED[name](hidden_dim=28)
+    with torch.device("cpu"):
+        model: Autoencoder | ResidualAutoencoder = networks[name](hidden_dim=28)
     with as_file(files(__package__) / "weights" / f"{name}.safetensors") as path:
         load_model(model, path)
-    return model.eval()
+    model.eval()
+    return model
+
+
+def _checked(image_shape: Shape, multiple: int = 1, **counts: int) -> Shape:
+    for name, count in counts.items():
+        check_count(count, name)
+    sizes = tuple(image_shape) if isinstance(image_shape, list | tuple) else ()
+    whole = all(isinstance(size, int) and size > 0 for size in sizes)
+    if len(sizes) != 3 or not whole or any(size % multiple for size in sizes[1:]):
+        sides = f", the sides divisible by {multiple}" if multiple > 1 else ""
+        raise ValueError(
+            f"image_shape must be (channels, height, width){sides}, got {image_shape}; "
+            "crop or resize the images, and pass images.shape[1:]"
+        )
+    return sizes[0], sizes[1], sizes[2]

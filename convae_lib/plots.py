@@ -1,107 +1,84 @@
 """The course's figures: every function draws on ``ax``, or a new one, and returns it.
 
-One colour per digit in every figure, from a palette made for colour-blind readers too.
+One colour per digit in every figure, from a palette made for colour-blind readers too. Images are
+in [-1, 1], grey (1, H, W), black at -1 and white at 1, or red, green and blue (3, H, W).
 """
+
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullFormatter
+from torch import Tensor
+from torchvision.utils import make_grid
 
-from ._checks import check_not_empty, check_pairs, check_tensor
+from ._checks import Array, as_array, as_labels, as_table, check_images, check_same_rows
+from .training import History
 
 DIGIT_COLORS = tuple(matplotlib.color_sequences["petroff10"])
 """Ten colours, one for each digit 0 to 9 (M. A. Petroff, arXiv:2107.02270)."""
 
 
-def display_image(ax, t):
-    """Show one image in grey, black at -1 and white at 1, without axes.
+def display_image(ax: Axes | None, t: Array) -> Axes:
+    """Show one image, (H, W) or (C, H, W), on the fixed scale of [-1, 1] and without axes.
 
-    Parameters
-    ----------
-    ax : matplotlib Axes, or None for a new one
-    t : torch.Tensor
-        (28, 28), or with extra axes of length 1; on any device, with or without gradients.
-
-    Returns
-    -------
-    matplotlib Axes
-
-    Raises
-    ------
-    ValueError
-        If ``t`` holds more than one image.
-    TypeError
-        If its pixels are whole numbers: they are not scaled yet.
-
-    Notes
-    -----
-    First used in lesson 00. The scale is fixed, so that two images can be compared by eye.
+    Leading axes of length 1 do not matter. First used in lesson 00.
     """
-    image = torch.as_tensor(t).detach().cpu()
-    if not image.is_floating_point():
+    image = as_array(t)
+    if image.dtype.kind != "f":
         raise TypeError(
             f"t must hold pixels in [-1, 1], got {image.dtype}; "
             "turn 8-bit pixels into that with scale_images(...)"
         )
-    shape, image = tuple(image.shape), image.squeeze()
-    if image.ndim != 2:
+    while image.ndim > 3 and len(image) == 1:
+        image = image[0]
+    image = image[None] if image.ndim == 2 else image  # (C, H, W)
+    if image.ndim != 3 or len(image) not in (1, 3):
         raise ValueError(
-            f"t must be one image, (28, 28) or (1, 28, 28), got {shape}; "
+            f"t must be one image, (H, W), (1, H, W) or (3, H, W), got {np.shape(t)}; "
             "index the batch first, as in images[0]"
         )
     ax = _axes(ax, figsize=(3, 3))
-    ax.imshow(image.numpy(), cmap="gray", vmin=-1, vmax=1)
+    ax.imshow(_pixels(image), cmap="gray", vmin=-1, vmax=1)
     ax.set_axis_off()
     return ax
 
 
-def show_reconstructions(rows, *, captions=None, ax=None):
-    """Show images in rows, originals above their reconstructions, all on one grey scale.
+def show_reconstructions(
+    rows: Mapping[str, Tensor], *, captions: Sequence[str] | None = None, ax: Axes | None = None
+) -> Axes:
+    """Show images in named rows, originals above their reconstructions, all on one scale.
 
-    Parameters
-    ----------
-    rows : dict of str to torch.Tensor
-        Name of a row and its images, (N, 1, H, W) in [-1, 1], the same N in every row.
-    captions : sequence of str, optional
-        One above each column.
-    ax : matplotlib Axes, optional
-
-    Returns
-    -------
-    matplotlib Axes
-
-    Raises
-    ------
-    ValueError, TypeError
-        If there are no rows, one is not a tensor (N, 1, H, W), or rows or captions differ in
-        length.
-
-    Notes
-    -----
-    First used in lesson 00.
+    Every row holds as many images (N, C, H, W) of one size, C being 1 or 3; ``captions`` name the
+    columns. First used in lesson 00.
     """
-    check_not_empty(rows, "rows")
-    first_name, first = next(iter(rows.items()))
-    check_tensor(first, ("N", 1, "H", "W"), f"rows[{first_name!r}]")
+    if not isinstance(rows, Mapping) or not rows:
+        raise ValueError(
+            f'rows must name at least one row of images, got {rows!r}; pass {{"originals": images}}'
+        )
+    shape = np.shape(next(iter(rows.values())))
     for name, images in rows.items():
-        check_tensor(images, ("N", 1, *first.shape[2:]), f"rows[{name!r}]")
-        check_pairs(first, images, f"rows[{first_name!r}]", f"rows[{name!r}]")
+        check_images(images, f"rows[{name!r}]")
+        if images.shape != shape or images.shape[1] not in (1, 3):
+            raise ValueError(
+                f"rows must all have one shape (N, C, H, W), C being 1 or 3, got {tuple(shape)} "
+                f"and {tuple(images.shape)} in {name!r}; show as many of each"
+            )
+    count, _, height, width = shape
     if captions is not None:
-        check_pairs(first, captions, f"rows[{first_name!r}]", "captions")
-    count, _, height, width = first.shape
-    gap = 2
-    canvas = torch.full((len(rows) * (height + gap), count * (width + gap)), torch.nan)
-    for row, images in enumerate(rows.values()):
-        top = row * (height + gap)
-        for column, image in enumerate(images.detach().cpu()):
-            left = column * (width + gap)
-            canvas[top : top + height, left : left + width] = image[0]
+        check_same_rows(range(count), captions, "columns", "captions")
+    gap = 2  # pixels around each image
+    grey = shape[1] == 1
+    images = torch.cat([images.detach().cpu().float() for images in rows.values()])
+    grid = make_grid(images, count, gap, pad_value=torch.nan if grey else 1)  # drawn as nothing
     ax = _axes(ax, figsize=(0.9 * count + 1, 0.95 * len(rows) + 0.4))
-    ax.imshow(canvas.numpy(), cmap="gray", vmin=-1, vmax=1)
-    ax.set_yticks(np.arange(len(rows)) * (height + gap) + height / 2, rows)
-    columns = np.arange(count) * (width + gap) + width / 2
+    ax.imshow(_pixels(grid[:1] if grey else grid), cmap="gray", vmin=-1, vmax=1)
+    ax.set_yticks(np.arange(len(rows)) * (height + gap) + gap + height / 2, [*rows])
+    columns = np.arange(count) * (width + gap) + gap + width / 2
     ax.set_xticks(columns if captions is not None else [], captions)
     ax.xaxis.tick_top()
     ax.tick_params(length=0)
@@ -109,110 +86,63 @@ def show_reconstructions(rows, *, captions=None, ax=None):
     return ax
 
 
-def plot_history(history, *, baselines=None, ax=None):
-    """Plot the loss of every batch, every evaluation, and baselines as dashed lines.
+def plot_history(
+    history: History, *, baselines: Mapping[str, float] | None = None, ax: Axes | None = None
+) -> Axes:
+    """Plot the loss of every batch and of every evaluation, on a logarithmic scale.
 
-    Parameters
-    ----------
-    history : History
-        From `PyTorchTrainer.fit`.
-    baselines : dict of str to float, optional
-        Name and test error of each.
-    ax : matplotlib Axes, optional
-
-    Returns
-    -------
-    matplotlib Axes
-        Loss on a logarithmic scale against the number of batches.
-
-    Notes
-    -----
-    First used in lesson 04.
+    ``baselines`` are test losses, drawn as dashed lines with their names. First used in lesson 04.
     """
-    ax = _axes(ax, figsize=(7, 4))
-    frame = history.frame
-    ax.plot(
-        np.arange(1, len(history.batch_losses) + 1),
-        history.batch_losses,
-        color="0.6",
-        linewidth=0.8,
-        label="training, each batch",
-    )
-    ax.plot(frame["steps"], frame["test_loss"], "o-", color=DIGIT_COLORS[0], label="test")
-    for name, error in (baselines or {}).items():
-        ax.axhline(error, color="0.2", linestyle="--", linewidth=0.8)
-        ax.annotate(
-            f"{name} {error:.3f}",
-            (1, error),
-            xycoords=("axes fraction", "data"),
-            xytext=(4, 0),
-            textcoords="offset points",
-            verticalalignment="center",
+    if baselines is not None and not isinstance(baselines, Mapping):
+        raise TypeError(
+            f'baselines must be named losses, got {baselines!r}; pass {{"PCA-28": 0.0745}}'
         )
+    ax = _axes(ax, figsize=(7, 4))
+    losses, frame = history.batch_losses, history.frame
+    ax.plot(range(1, len(losses) + 1), losses, color="0.6", lw=0.8, label="training, each batch")
+    ax.plot(frame["steps"], frame["test_loss"], "o-", color=DIGIT_COLORS[0], label="test")
+    end = ax.get_yaxis_transform()  # 1 is the right edge
+    for name, loss in (baselines or {}).items():
+        ax.axhline(loss, color="0.2", linestyle="--", linewidth=0.8)
+        ax.text(1.01, loss, f"{name} {loss:.3f}", va="center", transform=end)
     ax.set_yscale("log")
     ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.yaxis.set_major_formatter("{x:g}")
     ax.yaxis.set_minor_formatter(NullFormatter())
-    ax.set_xlabel("batches")
-    ax.set_ylabel("mean squared error")
+    ax.set(xlabel="batches", ylabel="loss")
     ax.legend(frameon=False)
     return ax
 
 
-def plot_embedding(embedding, labels, *, names=True, ax=None):
-    """Draw a map of digits, coloured by label, each cluster named by its digit.
+def plot_embedding(
+    embedding: Array, labels: Array, *, names: bool = True, ax: Axes | None = None
+) -> Axes:
+    """Draw a map (N, 2), coloured by label (N,), with each label at the median of its points.
 
-    Parameters
-    ----------
-    embedding : array-like
-        (N, 2).
-    labels : array-like or torch.Tensor
-        (N,), digits 0 to 9.
-    names : bool, default True
-        Write each digit at the median of its points.
-    ax : matplotlib Axes, optional
-
-    Returns
-    -------
-    matplotlib Axes
-        Without ticks: the axes of a t-SNE map have no meaning.
-
-    Raises
-    ------
-    ValueError
-        If the map is not (N, 2), there is not one label per point, or a label is no digit.
-
-    Notes
-    -----
-    First used in lesson 06.
+    Digits 0 to 9 have their colours of `DIGIT_COLORS`; other labels take these in order, or a
+    rainbow where they are more than ten. No ticks: the axes of a t-SNE map have no meaning. First
+    used in lesson 06.
     """
-    embedding, labels = np.asarray(embedding), np.asarray(labels)
-    check_pairs(embedding, labels, "embedding", "labels")
-    if embedding.ndim != 2 or embedding.shape[1] != 2:
+    points = as_table(embedding, "embedding")
+    if points.shape[1] != 2:
         raise ValueError(
-            f"embedding must have shape (N, 2), got {embedding.shape}; "
+            f"embedding must have shape (N, 2), got {points.shape}; "
             "reduce it to two columns, with tsne_embedding for instance"
         )
-    if labels.dtype.kind not in "iu" or not np.isin(labels, np.arange(10)).all():
-        raise ValueError(
-            f"labels must be digits 0 to 9, got {np.unique(labels)}; pass the digit of each point"
-        )
+    labels = as_labels(labels, "labels", rows=len(points))
+    classes, number = np.unique(labels, return_inverse=True)  # (K,), (N,) in 0…K-1
+    if np.isin(classes, np.arange(10)).all():
+        palette = np.array(DIGIT_COLORS)[classes.astype(int)]
+    else:
+        rainbow = plt.get_cmap("turbo")(np.linspace(0, 1, len(classes)))
+        palette = np.array(DIGIT_COLORS)[: len(classes)] if len(classes) <= 10 else rainbow
     ax = _axes(ax, figsize=(7, 7))
-    colors = np.array(DIGIT_COLORS)[labels]
-    ax.scatter(*embedding.T, c=colors, s=4, linewidths=0, alpha=0.6)
-    for digit in np.unique(labels) if names else ():
-        ax.text(
-            *np.median(embedding[labels == digit], axis=0),
-            str(digit),
-            ha="center",
-            va="center",
-            bbox={
-                "boxstyle": "circle,pad=0.2",
-                "facecolor": "white",
-                "edgecolor": DIGIT_COLORS[digit],
-                "linewidth": 2,
-            },
-        )
+    ax.scatter(points[:, 0], points[:, 1], c=palette[number], s=4, linewidths=0, alpha=0.6)
+    for label, color in zip(classes, palette, strict=True) if names else ():
+        shape = "circle" if len(str(label)) == 1 else "round"
+        box = {"boxstyle": f"{shape},pad=0.2", "facecolor": "white", "edgecolor": color, "lw": 2}
+        x, y = np.median(points[labels == label], axis=0)
+        ax.text(x, y, str(label), ha="center", va="center", bbox=box)
     ax.margins(0.05)
     ax.set(xticks=[], yticks=[])
     ax.set_box_aspect(1)
@@ -220,7 +150,10 @@ def plot_embedding(embedding, labels, *, names=True, ax=None):
     return ax
 
 
-def _axes(ax, figsize):
-    if ax is not None:
-        return ax
-    return plt.subplots(figsize=figsize, layout="constrained")[1]
+def _pixels(image: Any) -> Any:
+    """(1, H, W) as (H, W), and (3, H, W) in [-1, 1] as (H, W, 3) in [0, 1]."""
+    return image[0] if len(image) == 1 else np.moveaxis(np.clip((image + 1) / 2, 0, 1), 0, 2)
+
+
+def _axes(ax: Axes | None, figsize: tuple[float, float]) -> Axes:
+    return plt.subplots(figsize=figsize, layout="constrained")[1] if ax is None else ax

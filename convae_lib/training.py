@@ -5,299 +5,234 @@ Lesson 03 builds it step by step and shows what each mistake costs.
 
 import math
 import time
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
+from torch import Tensor, nn
+from torch.optim import LBFGS, Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from tqdm import tqdm
 
-from ._checks import check_count, check_is_tensor, check_pairs
-from ._inference import device_of, inference
+from ._checkpoint import Checkpoint
+from ._checks import check_count, check_pairs
+from ._running import device_of, inference, seeded, undivided
 
 
-def permute_data(X, y):
-    """Shuffle ``X`` and ``y`` with one random permutation of their rows.
+def permute_data(X: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Copy ``X`` and ``y`` with one random permutation of their rows, from torch's generator.
 
-    Parameters
-    ----------
-    X, y : torch.Tensor
-        Any shapes with the same number of rows. Where ``y`` is ``X`` itself, as for an
-        autoencoder, the rows are copied once and returned twice.
-
-    Returns
-    -------
-    tuple of torch.Tensor
-        Copies of both, in the same new order, drawn from torch's default generator.
-
-    Raises
-    ------
-    ValueError
-        If the numbers of rows differ or are zero.
-
-    Notes
-    -----
+    Where ``y`` is ``X`` itself, as for an autoencoder, the rows are copied once and returned twice.
     Built in lesson 03.
     """
     check_pairs(X, y, "X", "y")
-    order = torch.randperm(len(X)).to(X.device)
+    order = torch.randperm(len(X), device="cpu")
     shuffled = X[order]
-    return shuffled, shuffled if y is X else y[order.to(y.device)]
+    return shuffled, shuffled if y is X else y[order]
+
+
+COLUMNS = ["epoch", "steps", "seconds", "train_loss", "test_loss"]
 
 
 @dataclass(repr=False)
 class History:
-    """What happened during one call of `PyTorchTrainer.fit`.
+    """What happened during one call of `PyTorchTrainer.fit`, from lesson 03.
 
-    Attributes
-    ----------
-    rows : list of dict
-        One per evaluation: ``epoch``, ``steps`` (batches trained on so far), ``seconds`` (spent
-        training so far, evaluations left out), ``train_loss`` (mean over the epoch's images, as
-        they were trained on) and ``test_loss``.
-    batch_losses : list of float
-        The loss of every batch, before the step it led to.
-    interrupted : bool
-        True if Ctrl-C ended the training early.
-
-    Notes
-    -----
-    Built in lesson 03.
+    ``rows`` holds a dict for each evaluation: ``epoch``, ``steps`` (batches trained on so far),
+    ``seconds`` (spent training so far, evaluations left out), ``train_loss`` (mean over the epoch's
+    rows, as they were trained on) and ``test_loss``; ``frame`` is the same as a table.
+    ``batch_losses`` are those of every batch, before the step it led to.
     """
 
-    rows: list = field(default_factory=list)
-    batch_losses: list = field(default_factory=list)
+    rows: list[dict[str, float]] = field(default_factory=list)
+    batch_losses: list[float] = field(default_factory=list)
     interrupted: bool = False
 
     @property
-    def frame(self):
-        """The rows as a pandas DataFrame, one line per evaluation."""
-        return pd.DataFrame(
-            self.rows, columns=["epoch", "steps", "seconds", "train_loss", "test_loss"]
-        )
+    def frame(self) -> pd.DataFrame:
+        return pd.DataFrame(self.rows, columns=COLUMNS)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return self.frame.to_string(index=False)
 
 
 class PyTorchTrainer:
-    """Trains any model on pairs (x, y); lesson 03 builds it.
+    """Trains any model on pairs (x, y), built in lesson 03.
 
-    Parameters
-    ----------
-    model : nn.Module
-        Its output, or the first element if it returns a tuple, is compared with ``y``.
-        It is used where it lies, on the CPU or a GPU; batches are moved to it.
-    optim : torch.optim.Optimizer
-        Holds the model's parameters.
-    criterion : callable
-        ``criterion(output, y)`` gives the mean loss of a batch, for instance ``nn.MSELoss()``.
-
-    Attributes
-    ----------
-    history : History
-        Of the latest `fit`, also when that ended with an error.
+    The model's output, or its first element if it returns several, is compared with ``y``:
+    ``criterion(output, y)`` is the mean loss of a batch. The model stays where it lies, on the CPU
+    or a GPU; batches are moved to it. ``history`` is that of the latest `fit`, also after an error.
     """
 
-    def __init__(self, model, optim, criterion):
-        self.model = model
-        self.optim = optim
-        self.criterion = criterion
+    def __init__(
+        self, model: nn.Module, optim: Optimizer, criterion: Callable[[Tensor, Tensor], Tensor]
+    ):
+        self.model, self.optim, self.criterion = model, optim, criterion
         self.history = History()
 
     def fit(
         self,
-        x_train,
-        y_train,
-        x_test,
-        y_test,
-        epochs=100,
-        eval_every=10,
-        batch_size=32,
+        x_train: Tensor,
+        y_train: Tensor,
+        x_test: Tensor,
+        y_test: Tensor,
+        epochs: int = 100,
+        eval_every: int = 10,
+        batch_size: int = 32,
         *,
-        scheduler=None,
-        seed=None,
-        progress=True,
-        callback=None,
-    ):
+        scheduler: LRScheduler | None = None,
+        seed: int | None = None,
+        callback: Callable[[History], Any] | None = None,
+        checkpoint: str | Path | None = None,
+    ) -> History:
         """Train for a number of epochs, each over all batches in a new random order.
 
-        Parameters
-        ----------
-        x_train, y_train, x_test, y_test : torch.Tensor
-            Examples and targets, row by row; for an autoencoder both are the images,
-            (N, 1, 28, 28) in [-1, 1].
-        epochs : int, default 100
-        eval_every : int, default 10
-            Epochs between two evaluations on the test pairs; the last epoch is always evaluated.
-        batch_size : int, default 32
-        scheduler : torch.optim.lr_scheduler.LRScheduler, optional
-            Stepped after every batch.
-        seed : int, optional
-            Makes shuffling and dropout repeatable, and leaves torch's global generator as it
-            was. The same seed and the same initial weights on the same machine give the same
-            numbers to the bit.
-        progress : bool, default True
-            Show a progress bar on stderr (the environment variable ``TQDM_DISABLE=1`` hides it).
-        callback : callable, optional
-            ``callback(history)`` is called after every evaluation; training ends if it returns
-            something true.
+        Rows of x and y belong together; for an autoencoder both are the images. Every
+        ``eval_every`` epochs, and after the last, the test pairs are evaluated, a line is printed
+        and ``callback(history)`` is called; training ends if it returns something true.
+        ``scheduler`` is stepped after every batch. With a ``seed`` shuffling and dropout are
+        repeatable, to the bit on one machine, and torch's generators are left as they were.
 
-        Returns
-        -------
-        History
-            Complete up to the last evaluation. Ctrl-C ends the training, not the program: the
-            weights reached so far and the history are kept.
+        ``checkpoint`` names a file that keeps the whole state after every evaluation. The same call
+        with such a file goes on from there, to the same bits as a run never interrupted.
 
-        Raises
-        ------
-        ValueError, TypeError
-            If data are no tensors or empty, x and y differ in length, test data differ from
-            training data in the shape or type of an example, or a count is below 1.
-        FloatingPointError
-            If the loss becomes infinite or NaN. No step is taken on such a batch.
-
-        Notes
-        -----
-        Each evaluation prints one line. Convolutions are trained in the channels-last memory
-        format, which is faster and changes results by rounding only. The model is left in
-        evaluation mode.
+        Ctrl-C ends the training, not the program, with the weights after the last batch in the
+        history. A loss that is infinite or NaN raises `FloatingPointError` before its step. The
+        model is left in evaluation mode.
         """
-        for name, tensor in zip(
-            ("x_train", "y_train", "x_test", "y_test"),
-            (x_train, y_train, x_test, y_test),
-            strict=True,
-        ):
-            check_is_tensor(tensor, name)
+        check_count(epochs, "epochs")
+        check_count(eval_every, "eval_every")
+        check_count(batch_size, "batch_size")
         check_pairs(x_train, y_train, "x_train", "y_train")
         check_pairs(x_test, y_test, "x_test", "y_test")
         _check_alike(x_train, x_test, "x_train", "x_test")
         _check_alike(y_train, y_test, "y_train", "y_test")
-        check_count(epochs, "epochs")
-        check_count(eval_every, "eval_every")
-        check_count(batch_size, "batch_size")
+        self._check_optimizer(scheduler)
 
         history = self.history = History()
-        seconds = 0.0
-        rows = torch.arange(len(x_train))  # shuffled in place of the images: no copy of those
-        self._convert_convolutions(torch.channels_last)
-        try:
-            with _seeded(seed, device_of(self.model)):
-                for epoch in range(1, epochs + 1):
+        device, first, seconds = device_of(self.model), 1, 0.0
+        with seeded(seed, device):
+            file = state = None
+            if checkpoint is not None:
+                parts = {"model": self.model, "optimizer": self.optim, "scheduler": scheduler}
+                settings = {"data": [*x_train.shape], "batch_size": batch_size, "seed": seed}
+                file = Checkpoint(Path(checkpoint), parts, device, settings)
+                state = file.load()
+            if state is not None:
+                history.rows, history.batch_losses = state["rows"], state["batch_losses"]
+                first, seconds = state["epoch"] + 1, history.rows[-1]["seconds"]
+                print(f"{checkpoint}: going on after epoch {state['epoch']}")
+                if state["stopped"]:  # by the callback
+                    return history
+            try:
+                for epoch in range(first, epochs + 1):
                     start = time.perf_counter()
-                    batches = tqdm(
-                        self._generate_batches(*permute_data(rows, rows), batch_size),
-                        desc=f"epoch {epoch}",
-                        total=math.ceil(len(x_train) / batch_size),
-                        leave=False,
-                        **({} if progress else {"disable": True}),
-                    )
-                    pairs = ((x_train[chosen], y_train[chosen]) for chosen, _ in batches)
-                    train_loss = self._train_epoch(pairs, scheduler, epoch)
+                    self.model.train()
+                    total = 0.0
+                    order = torch.randperm(len(x_train), device="cpu")
+                    for rows in tqdm(order.split(batch_size), desc=f"epoch {epoch}", leave=False):
+                        total += self._step(x_train[rows], y_train[rows], scheduler) * len(rows)
                     seconds += time.perf_counter() - start
                     if epoch % eval_every != 0 and epoch != epochs:
                         continue
-                    test_loss = self.evaluate(x_test, y_test)
-                    _check_finite(test_loss, f"test loss after epoch {epoch}")
+                    train_loss, test_loss = total / len(x_train), self.evaluate(x_test, y_test)
                     steps = len(history.batch_losses)
-                    history.rows.append(
-                        {
-                            "epoch": epoch,
-                            "steps": steps,
-                            "seconds": seconds,
-                            "train_loss": train_loss,
-                            "test_loss": test_loss,
-                        }
-                    )
+                    row = (epoch, steps, seconds, train_loss, test_loss)
+                    history.rows.append(dict(zip(COLUMNS, row, strict=True)))
                     print(f"epoch {epoch}: train loss {train_loss:.4f}, test loss {test_loss:.4f}")
-                    if callback is not None and callback(history):
+                    stop = callback is not None and bool(callback(history))
+                    if file is not None:
+                        file.save(
+                            epoch=epoch,
+                            stopped=stop,
+                            rows=history.rows,
+                            batch_losses=history.batch_losses,
+                        )
+                    if stop:
                         break
-        except KeyboardInterrupt:
-            history.interrupted = True
-            print(
-                f"interrupted after {len(history.batch_losses)} batches: "
-                "the weights reached so far and the history are kept"
-            )
-        finally:
-            self._convert_convolutions(torch.contiguous_format)
-            self.model.eval()
+            except KeyboardInterrupt:
+                history.interrupted = True
+                print(
+                    f"interrupted after {len(history.batch_losses)} batches: "
+                    "the weights reached so far and the history are kept"
+                )
+            finally:
+                self.model.eval()
         return history
 
-    def evaluate(self, x, y, batch_size=250):
-        """Return the mean loss over all rows of ``x`` and ``y``, a float.
+    def evaluate(self, x: Tensor, y: Tensor, batch_size: int = 250) -> float:
+        """Return the mean loss over all rows of ``x`` and ``y``.
 
-        Batch by batch, in evaluation mode and without gradients, so that memory stays small;
-        every row counts the same, also those of a shorter last batch.
-
-        Parameters
-        ----------
-        x, y : torch.Tensor
-            Examples and targets, row by row.
-        batch_size : int, default 250
-
-        Raises
-        ------
-        ValueError, TypeError
-            If x and y are no tensors, differ in length or are empty, or ``batch_size < 1``.
+        Batch by batch, in evaluation mode and without gradients, so that memory stays small; every
+        row counts the same, also those of a shorter last batch.
         """
-        check_is_tensor(x, "x")
-        check_is_tensor(y, "y")
         check_pairs(x, y, "x", "y")
         check_count(batch_size, "batch_size")
         total = 0.0
         with inference(self.model):
             for x_batch, y_batch in self._generate_batches(x, y, batch_size):
-                total += self._loss(x_batch, y_batch).item() * len(x_batch)
+                loss = _finite(self._loss(x_batch, y_batch), "test loss")
+                total += loss * len(x_batch)
         return total / len(x)
 
-    def _convert_convolutions(self, memory_format):
-        for parameter in self.model.parameters():
-            if parameter.ndim == 4:  # the weights of a 2-D convolution
-                # Not .contiguous(): with one channel it takes either format for the other.
-                relaid = torch.empty_like(parameter, memory_format=memory_format)
-                parameter.data = relaid.copy_(parameter.data)
-
-    def _generate_batches(self, x, y, size=32):
+    def _generate_batches(
+        self, x: Tensor, y: Tensor, size: int = 32
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield ``size`` rows of ``x`` and ``y`` at a time, in order; the last may be fewer."""
         for start in range(0, len(x), size):
             yield x[start : start + size], y[start : start + size]
 
-    def _train_epoch(self, pairs, scheduler, epoch):
-        self.model.train()
-        total = rows = 0
-        for x, y in pairs:
-            self.optim.zero_grad()
-            loss = self._loss(x, y)
-            value = loss.item()
-            _check_finite(value, f"training loss in epoch {epoch}")
-            loss.backward()
+    def _step(self, x: Tensor, y: Tensor, scheduler: LRScheduler | None) -> float:
+        self.optim.zero_grad()
+        loss = self._loss(x, y)
+        value = _finite(loss, "training loss")
+        loss.backward()
+        with undivided():
             self.optim.step()
+            self.history.batch_losses.append(value)
             if scheduler is not None:
                 scheduler.step()
-            self.history.batch_losses.append(value)
-            total += value * len(x)
-            rows += len(x)
-        return total / rows
+        return value
 
-    def _loss(self, x, y):
+    def _loss(self, x: Tensor, y: Tensor) -> Tensor:
         device = device_of(self.model)
         output = self.model(x.to(device))
         if isinstance(output, tuple | list):
             output = output[0]
-        return self.criterion(output, y.to(device))
+        y = y.to(device)
+        allowed = {output.shape}
+        if not y.is_floating_point() and output.shape[1:2] != (1,):
+            allowed.add(output.shape[:1] + output.shape[2:])  # class numbers for scores (N, K, …)
+        if y.shape not in allowed:
+            raise ValueError(
+                f"y must have the shape of the model's output, {tuple(output.shape)}, got "
+                f"{tuple(y.shape)}, which the criterion would broadcast; reshape it"
+            )
+        return self.criterion(output, y)
+
+    def _check_optimizer(self, scheduler: LRScheduler | None) -> None:
+        held = {id(p) for group in self.optim.param_groups for p in group["params"]}
+        if held.isdisjoint(map(id, self.model.parameters())):
+            raise ValueError(
+                "optim must hold parameters of the model, got those of another; "
+                "make it from model.parameters()"
+            )
+        if scheduler is not None and scheduler.optimizer is not self.optim:
+            raise ValueError(
+                "scheduler must belong to the trainer's optimizer, got that of another; "
+                "make it from optim"
+            )
+        if isinstance(self.optim, LBFGS) or isinstance(scheduler, ReduceLROnPlateau):
+            raise ValueError(
+                "optim and scheduler must take a step without asking for the loss, got LBFGS or "
+                "ReduceLROnPlateau; use AdamW, and call plateau.step(…) in a callback"
+            )
 
 
-@contextmanager
-def _seeded(seed, device):
-    if seed is None:
-        yield
-        return
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        yield
-
-
-def _check_alike(train, test, train_name, test_name):
+def _check_alike(train: Tensor, test: Tensor, train_name: str, test_name: str) -> None:
     if train.shape[1:] != test.shape[1:] or train.dtype != test.dtype:
         raise ValueError(
             f"{test_name} must hold examples like those of {train_name}, {train.dtype} of shape "
@@ -306,9 +241,11 @@ def _check_alike(train, test, train_name, test_name):
         )
 
 
-def _check_finite(loss, name):
-    if not math.isfinite(loss):
+def _finite(loss: Tensor, name: str) -> float:
+    value = loss.item()
+    if not math.isfinite(value):
         raise FloatingPointError(
-            f"the {name} must be a finite number, got {loss}; lower the learning rate, and look "
+            f"the {name} must be a finite number, got {value}; lower the learning rate, and look "
             "for NaN or unscaled values in the data"
         )
+    return value

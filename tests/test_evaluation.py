@@ -13,7 +13,6 @@ from torch import nn
 
 from convae_lib import (
     Autoencoder,
-    code_size_sweep,
     embedding_quality,
     load_pretrained,
     pca_baseline,

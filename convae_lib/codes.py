@@ -1,0 +1,142 @@
+"""What a code knows: maps of it, how far they can be trusted, and probes with labels.
+
+Codes, maps and labels are tensors or arrays with a row for each image. Lessons 06 and 07.
+"""
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+from sklearn.cluster import KMeans
+from sklearn.linear_model import LogisticRegression
+from sklearn.manifold import TSNE, trustworthiness
+from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+from sklearn.model_selection import StratifiedKFold, StratifiedShuffleSplit, cross_val_score
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.preprocessing import StandardScaler
+
+from ._checks import Array, as_labels, as_table, check_count
+
+
+def tsne_embedding(
+    codes: Array,
+    *,
+    perplexity: float = 30.0,
+    iterations: int = 400,
+    init: Literal["pca", "random"] = "pca",
+    seed: int = 0,
+) -> NDArray[np.float32]:
+    """Draw a map (N, 2) of codes (N, features): neighbours in the code stay neighbours.
+
+    Each point tries to keep about ``perplexity`` neighbours, fewer than N; ``iterations`` are at
+    least 250. Axes, distances between clusters and their sizes have no meaning. scikit-learn's
+    Barnes-Hut t-SNE (L. van der Maaten, "Accelerating t-SNE using tree-based algorithms", JMLR 15,
+    2014) with fewer steps than by default, four times the automatic learning rate, and an angle
+    of 1, which sums distant points up more coarsely. First used in lesson 06.
+    """
+    table = as_table(codes, "codes").astype(np.float32)
+    spread = table.astype(np.float64).std(axis=0).max()
+    if not 1e-15 < spread < 1e15:
+        raise ValueError(
+            f"codes must differ, by 1e-15 to 1e15, got a standard deviation of {spread:g}; "
+            "scale them, and look whether the encoder collapsed"
+        )
+    if init == "pca" and table.shape[1] < 2:
+        raise ValueError(
+            'codes must have at least 2 features for init="pca", got 1; use init="random"'
+        )
+    tsne = TSNE(
+        perplexity=perplexity,
+        max_iter=iterations,
+        learning_rate=max(len(table) / 12, 200),
+        init=init,
+        angle=1.0,
+        random_state=seed,
+        n_jobs=-1,
+    )
+    embedding: NDArray[np.float32] = tsne.fit_transform(table)
+    return embedding
+
+
+def embedding_quality(
+    codes: Array, embedding: Array, labels: Array, *, neighbors: int = 5, seed: int = 0
+) -> dict[str, float]:
+    """Measure how far a map, (N, any), of codes (N, features) can be trusted.
+
+    ``trustworthiness`` is 1 if neighbours on the map are neighbours in the code (J. Venna and
+    S. Kaski, ICANN 2001); it compares all pairs, so it is taken on 2,000 random rows.
+    ``knn_accuracy`` is the share of points that their nearest neighbours on the map name rightly,
+    in five-fold cross-validation. First used in lesson 06.
+    """
+    check_count(neighbors, "neighbors")
+    table = as_table(codes, "codes")
+    drawn = as_table(embedding, "embedding", rows=len(table))
+    classes = as_labels(labels, "labels", rows=len(table))
+    rows = np.random.default_rng(seed).permutation(len(table))[:2000]
+    folds = StratifiedKFold(5, shuffle=True, random_state=seed)
+    knn = KNeighborsClassifier(neighbors)
+    return {
+        "trustworthiness": float(trustworthiness(table[rows], drawn[rows], n_neighbors=neighbors)),
+        "knn_accuracy": float(cross_val_score(knn, drawn, classes, cv=folds).mean()),
+    }
+
+
+def probe_codes(
+    train_codes: Array, train_labels: Array, test_codes: Array, test_labels: Array, *, seed: int = 0
+) -> dict[str, float]:
+    """Ask simple classifiers what codes (N, features) know about labels (N,).
+
+    All are fitted on the training codes and scored on the test codes. ``"kNN"``: accuracy of the
+    five nearest training codes. ``"linear probe"``: of a logistic regression on standardised codes
+    (G. Alain and Y. Bengio, ICLR workshop 2017). ``"10 labels"``, ``"100 labels"``,
+    ``"1000 labels"``, where there are so many, and no more classes: the same told only these, each
+    class in proportion; the mean of ten draws, and under ``"… sd"`` their standard deviation.
+    ``"k-means"``: accuracy of as many clusters as classes, found without labels and named by the
+    best one-to-one matching (H. W. Kuhn, 1955). ``"NMI"``, ``"ARI"``: how well clusters and classes
+    agree without names (N. X. Vinh, J. Epps and J. Bailey, JMLR 11, 2010); 1 is the same partition,
+    an ARI of 0 is chance. First used in lesson 07.
+    """
+    train, test = as_table(train_codes, "train_codes"), as_table(test_codes, "test_codes")
+    if train.shape[1] != test.shape[1]:
+        raise ValueError(
+            "train_codes and test_codes must have the same features, got "
+            f"{train.shape} and {test.shape}; pass codes of one network"
+        )
+    names = as_labels(train_labels, "train_labels", rows=len(train))
+    truth = as_labels(test_labels, "test_labels", rows=len(test))
+    classes, numbers = np.unique(names, return_inverse=True)  # (K,), (N,) in 0…K-1
+    if len(classes) < 2:
+        raise ValueError(f"train_labels must name 2 classes at least, got {classes}; pass more")
+
+    knn = KNeighborsClassifier(5).fit(train, names)
+    scores: dict[str, Any] = {"kNN": knn.score(test, truth)}
+
+    scaler = StandardScaler().fit(train)
+    train_scaled, test_scaled = scaler.transform(train), scaler.transform(test)
+
+    def linear_probe(rows: Any) -> float:
+        classifier = LogisticRegression(max_iter=1000, tol=1e-3).fit(
+            train_scaled[rows], names[rows]
+        )
+        return float(classifier.score(test_scaled, truth))
+
+    scores["linear probe"] = linear_probe(slice(None))
+    for count in (10, 100, 1000):
+        if len(classes) <= count <= len(train) - len(classes):
+            draws = StratifiedShuffleSplit(10, train_size=count, random_state=seed)
+            accuracies = [linear_probe(rows) for rows, _ in draws.split(train, names)]
+            scores[f"{count} labels"] = np.mean(accuracies)
+            scores[f"{count} labels sd"] = np.std(accuracies, ddof=1)
+
+    kmeans = KMeans(len(classes), n_init=10, random_state=seed).fit(train)
+    counts = np.zeros((len(classes), len(classes)), dtype=int)  # of a class (row) in a cluster
+    np.add.at(counts, (numbers, kmeans.labels_), 1)
+    row, cluster = linear_sum_assignment(counts, maximize=True)
+    cluster_names = np.empty_like(classes)
+    cluster_names[cluster] = classes[row]
+    clusters = kmeans.predict(test)
+    scores["k-means"] = np.mean(cluster_names[clusters] == truth)
+    scores["NMI"] = normalized_mutual_info_score(truth, clusters)
+    scores["ARI"] = adjusted_rand_score(truth, clusters)
+    return {name: float(score) for name, score in scores.items()}
