@@ -13,8 +13,6 @@ codes      tsne_embedding, embedding_quality, probe_codes                      0
 plots      display_image, show_reconstructions, plot_history, plot_embedding,  00–08
            DIGIT_COLORS
 ========== =================================================================== =======
-
-After this import, ``import torchvision`` works beside any build of torch.
 """
 
 from . import _torchvision  # noqa: F401 - first: it lets the others import torchvision

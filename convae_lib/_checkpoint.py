@@ -9,6 +9,8 @@ import torch
 
 from ._running import generators
 
+ADVICE = "choose another name, or delete it to begin anew"
+
 
 class Checkpoint:
     """The whole state of a run: its ``parts`` that have a ``state_dict``, and the generators.
@@ -23,9 +25,7 @@ class Checkpoint:
         self.parts = {name: part for name, part in parts.items() if part is not None}
         self.settings = settings | {name: _describe(part) for name, part in self.parts.items()}
         if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
-            raise OSError(
-                f"checkpoint must lie in a folder that can be written, got {path}; make it"
-            )
+            raise OSError(f"checkpoint must lie in a folder that can be written, got {path}")
 
     def save(self, **progress: Any) -> None:
         """Write all of it, or leave the file as it was."""
@@ -43,17 +43,15 @@ class Checkpoint:
             state = torch.load(self.path, map_location="cpu", weights_only=True)
             found = state["settings"]
         except Exception as error:
-            raise ValueError(
-                f"checkpoint must be a file that fit has written, got {self.path}, which cannot be "
-                f"read ({error}); choose another name, or delete it to begin anew"
-            ) from error
+            reason = f"{self.path}, which cannot be read ({error}); {ADVICE}"
+            raise ValueError(f"checkpoint must be a file of fit's, got {reason}") from error
         for name in self.settings | found:
-            theirs, ours = (shorten(str(run.get(name)), 80) for run in (found, self.settings))
-            if found.get(name) != self.settings.get(name):
-                raise ValueError(
-                    f"checkpoint must belong to this training, got {self.path} of another {name} "
-                    f"({theirs}, not {ours}); choose another name, or delete it to begin anew"
+            theirs, ours = (str(settings.get(name)) for settings in (found, self.settings))
+            if theirs != ours:
+                got = (
+                    f"{self.path} of another {name}: {shorten(theirs, 80)}, not {shorten(ours, 80)}"
                 )
+                raise ValueError(f"checkpoint must belong to this training, got {got}; {ADVICE}")
         for name, part in self.parts.items():
             part.load_state_dict(state[name])
         for generator, before in zip(self.generators, state["generators"], strict=False):

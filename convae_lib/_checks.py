@@ -13,14 +13,12 @@ Array = ArrayLike | torch.Tensor
 def check_tensor(x: Any, name: str) -> None:
     """Raise unless ``x`` is a tensor with at least one row."""
     if not isinstance(x, torch.Tensor):
+        kind = type(x).__name__
         raise TypeError(
-            f"{name} must be a torch.Tensor, got {type(x).__name__}; "
-            "convert it with torch.as_tensor(...)"
+            f"{name} must be a torch.Tensor, got {kind}; torch.as_tensor(...) makes one"
         )
     if x.ndim == 0 or len(x) == 0:
-        raise ValueError(
-            f"{name} must hold at least one example, got shape {tuple(x.shape)}; pass some data"
-        )
+        raise ValueError(f"{name} must hold at least one example, got shape {tuple(x.shape)}")
 
 
 def check_images(
@@ -30,36 +28,23 @@ def check_images(
     check_tensor(x, name)
     if not x.is_floating_point():
         raise TypeError(
-            f"{name} must hold floating-point pixels, got {x.dtype}; "
-            "turn 8-bit pixels into [-1, 1] with scale_images(...)"
+            f"{name} must hold floating-point pixels, got {x.dtype}; use scale_images(...)"
         )
     if x.ndim != 4 or shape not in (None, tuple(x.shape[1:])):
-        wanted = ", ".join(map(str, shape)) if shape else "C, H, W"
-        raise ValueError(
-            f"{name} must have shape (N, {wanted}), got {tuple(x.shape)}; reshape them"
-            + (", or build the network with image_shape=(C, H, W)" if shape else "")
-        )
+        wanted = ", ".join(map(str, shape or ("C", "H", "W")))
+        remedy = "make the network with image_shape=images.shape[1:]" if shape else "reshape them"
+        raise ValueError(f"{name} must have shape (N, {wanted}), got {tuple(x.shape)}; {remedy}")
     if dtype not in (None, x.dtype) and not torch.is_autocast_enabled(x.device.type):
-        raise TypeError(
-            f"{name} must hold {dtype} numbers as the network does, got {x.dtype}; "
-            f"convert them with .to({dtype})"
-        )
+        raise TypeError(f"{name} must hold {dtype} numbers, got {x.dtype}; use .to({dtype})")
 
 
 def check_pairs(x: Any, y: Any, x_name: str, y_name: str) -> None:
     """Raise unless ``x`` and ``y`` are tensors with the same number of rows, at least one."""
     check_tensor(x, x_name)
     check_tensor(y, y_name)
-    check_same_rows(x, y, x_name, y_name)
-
-
-def check_same_rows(x: Any, y: Any, x_name: str, y_name: str) -> None:
-    """Raise unless ``x`` and ``y`` hold the same number of rows."""
     if len(x) != len(y):
-        raise ValueError(
-            f"{x_name} and {y_name} must have one row each per example, "
-            f"got {len(x)} and {len(y)}; pass pairs that belong together"
-        )
+        rows = f"{len(x)} and {len(y)} rows"
+        raise ValueError(f"{x_name} and {y_name} must belong together, row by row, got {rows}")
 
 
 def check_count(value: Any, name: str) -> None:
@@ -82,10 +67,8 @@ def as_table(values: Any, name: str, rows: int | None = None) -> NDArray[Any]:
     """The values as an array (N, features) of finite real numbers, else a clear error."""
     table = as_array(values)
     if table.ndim != 2 or 0 in table.shape or table.dtype.kind not in "biuf":
-        raise ValueError(
-            f"{name} must be a table (N, features) of real numbers, got {table.dtype} of shape "
-            f"{table.shape}; flatten images with images.flatten(1)"
-        )
+        got = f"{table.dtype} of shape {table.shape}; flatten images with images.flatten(1)"
+        raise ValueError(f"{name} must be a table (N, features) of real numbers, got {got}")
     if not np.isfinite(table).all():
         raise ValueError(f"{name} must be finite, got NaN or infinity; look where they come from")
     if rows not in (None, len(table)):
@@ -97,8 +80,5 @@ def as_labels(values: Any, name: str, rows: int) -> NDArray[Any]:
     """The values as an array (rows,) of labels, else a clear error."""
     labels = as_array(values)
     if labels.shape != (rows,):
-        raise ValueError(
-            f"{name} must have shape ({rows},), one label for each row, got {labels.shape}; "
-            "pass labels that belong to the codes, flat"
-        )
+        raise ValueError(f"{name} must have shape ({rows},), one for each row, got {labels.shape}")
     return labels

@@ -44,10 +44,8 @@ def complete(raw: Path) -> None:
         try:
             _put(gzip.decompress(content), raw / name)
         except OSError as error:
-            raise OSError(
-                f"MNIST must be stored in a folder that can be written, got {raw} ({error}); "
-                "set CONVAE_DATA to another folder, or CONVAE_OFFLINE=1"
-            ) from error
+            advice = "set CONVAE_DATA to a folder that can be written, or CONVAE_OFFLINE=1"
+            raise OSError(f"MNIST must be stored, got {raw} ({error}); {advice}") from error
     for part in raw.glob("*.part") if lacking else ():  # of processes that were killed
         with suppress(OSError):
             part.unlink()
@@ -71,10 +69,8 @@ def _fetch(url: str, md5: str) -> bytes:
             thread.join(timeout=PATIENCE)
             if thread.is_alive() and content.tell() < SLOWEST * (time.monotonic() - start):
                 raise ConnectionError(f"{url} sends less than {SLOWEST:,} bytes a second")
-        if not errors and hashlib.md5(content.getvalue()).hexdigest() != md5:
-            errors.append(ValueError("not the file of that checksum"))
-        if errors:
-            raise ConnectionError(f"{url}: {errors[0]}")
+        if errors or hashlib.md5(content.getvalue()).hexdigest() != md5:
+            raise ConnectionError(f"{url}: {errors[0] if errors else 'another checksum'}")
         return content.getvalue()
 
 

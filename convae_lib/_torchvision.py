@@ -1,10 +1,8 @@
 """Make ``import torchvision`` work beside any build of torch.
 
 torchvision's wheel on the package index is compiled against the CUDA build of torch. Beside a
-CPU-only torch its compiled operators cannot be loaded, and its import stops with "operator
-torchvision::nms does not exist". This course uses datasets, transforms and utilities only, which
-need none of those operators: declaring the two missing names is enough. Where torchvision
-imports by itself, nothing is declared.
+CPU-only torch its import stops with "operator torchvision::nms does not exist". The course needs no
+such operator: declaring the names is enough, and done only where they are missing.
 """
 
 import importlib

@@ -1,7 +1,4 @@
-"""What a code knows: maps of it, how far they can be trusted, and probes with labels.
-
-Codes, maps and labels are tensors or arrays with a row for each image. Lessons 06 and 07.
-"""
+"""What a code knows: maps of it, how far they can be trusted, and probes. A row an image."""
 
 from typing import Any, Literal
 
@@ -11,7 +8,7 @@ from scipy.optimize import linear_sum_assignment
 from sklearn.cluster import KMeans
 from sklearn.linear_model import LogisticRegression
 from sklearn.manifold import TSNE, trustworthiness
-from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+from sklearn.metrics import adjusted_rand_score, confusion_matrix, normalized_mutual_info_score
 from sklearn.model_selection import StratifiedKFold, StratifiedShuffleSplit, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
@@ -29,34 +26,22 @@ def tsne_embedding(
 ) -> NDArray[np.float32]:
     """Draw a map (N, 2) of codes (N, features): neighbours in the code stay neighbours.
 
-    Each point tries to keep about ``perplexity`` neighbours, fewer than N; ``iterations`` are at
-    least 250. Axes, distances between clusters and their sizes have no meaning. scikit-learn's
-    Barnes-Hut t-SNE (L. van der Maaten, "Accelerating t-SNE using tree-based algorithms", JMLR 15,
-    2014) with fewer steps than by default, four times the automatic learning rate, and an angle
-    of 1, which sums distant points up more coarsely. First used in lesson 06.
+    Each point tries to keep about ``perplexity`` neighbours, fewer than N, in 250 ``iterations`` or
+    more. Axes, distances between clusters and their sizes have no meaning. scikit-learn's t-SNE
+    (L. van der Maaten, "Accelerating t-SNE using tree-based algorithms", JMLR 15, 2014) with fewer
+    steps, four times the automatic rate, and an angle of 1, which sums distant points up more
+    coarsely. First used in lesson 06.
     """
-    table = as_table(codes, "codes").astype(np.float32)
-    spread = table.astype(np.float64).std(axis=0).max()
-    if not 1e-15 < spread < 1e15:
-        raise ValueError(
-            f"codes must differ, by 1e-15 to 1e15, got a standard deviation of {spread:g}; "
-            "scale them, and look whether the encoder collapsed"
-        )
+    table = as_table(codes, "codes")
+    spread = np.ptp(table, axis=0).max()
+    if not 1e-15 < spread < 1e15 or np.ptp(table := table.astype(np.float32), axis=0).max() == 0:
+        got = f"a range of {spread:g}; scale and centre them, or did the encoder collapse?"
+        raise ValueError(f"codes must differ, by 1e-15 to 1e15, got {got}")
     if init == "pca" and table.shape[1] < 2:
-        raise ValueError(
-            'codes must have at least 2 features for init="pca", got 1; use init="random"'
-        )
-    tsne = TSNE(
-        perplexity=perplexity,
-        max_iter=iterations,
-        learning_rate=max(len(table) / 12, 200),
-        init=init,
-        angle=1.0,
-        random_state=seed,
-        n_jobs=-1,
-    )
-    embedding: NDArray[np.float32] = tsne.fit_transform(table)
-    return embedding
+        raise ValueError('codes must have 2 features for init="pca", got 1; use init="random"')
+    tsne = TSNE(perplexity=perplexity, max_iter=iterations, init=init, random_state=seed, n_jobs=-1)
+    tsne.set_params(learning_rate=max(len(table) / 12, 200), angle=1.0)
+    return np.asarray(tsne.fit_transform(table))
 
 
 def embedding_quality(
@@ -99,10 +84,8 @@ def probe_codes(
     """
     train, test = as_table(train_codes, "train_codes"), as_table(test_codes, "test_codes")
     if train.shape[1] != test.shape[1]:
-        raise ValueError(
-            "train_codes and test_codes must have the same features, got "
-            f"{train.shape} and {test.shape}; pass codes of one network"
-        )
+        got = f"{train.shape} and {test.shape}; pass codes of one network"
+        raise ValueError(f"train_codes and test_codes must have the same features, got {got}")
     names = as_labels(train_labels, "train_labels", rows=len(train))
     truth = as_labels(test_labels, "test_labels", rows=len(test))
     classes, numbers = np.unique(names, return_inverse=True)  # (K,), (N,) in 0…K-1
@@ -130,8 +113,7 @@ def probe_codes(
             scores[f"{count} labels sd"] = np.std(accuracies, ddof=1)
 
     kmeans = KMeans(len(classes), n_init=10, random_state=seed).fit(train)
-    counts = np.zeros((len(classes), len(classes)), dtype=int)  # of a class (row) in a cluster
-    np.add.at(counts, (numbers, kmeans.labels_), 1)
+    counts = confusion_matrix(numbers, kmeans.labels_)  # of a class (row) in a cluster (column)
     row, cluster = linear_sum_assignment(counts, maximize=True)
     cluster_names = np.empty_like(classes)
     cluster_names[cluster] = classes[row]

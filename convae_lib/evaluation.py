@@ -1,7 +1,4 @@
-"""Measuring an autoencoder: reconstructions, errors, and PCA as the baseline.
-
-Models return ``(reconstruction, code)``; images are (N, C, H, W). Lessons 00 to 08 use all of it.
-"""
+"""Measuring an autoencoder on images (N, C, H, W): reconstructions, errors, PCA as baseline."""
 
 from typing import Any
 
@@ -43,25 +40,17 @@ def reconstruction_error(images: Tensor, reconstructions: Tensor) -> Tensor:
     check_images(images, "images")
     check_images(reconstructions, "reconstructions")
     if images.shape != reconstructions.shape:
-        raise ValueError(
-            f"images and reconstructions must have one shape, got {tuple(images.shape)} and "
-            f"{tuple(reconstructions.shape)}; pass pairs that belong together"
-        )
+        got = f"{tuple(images.shape)} and {tuple(reconstructions.shape)}; pass pairs"
+        raise ValueError(f"images and reconstructions must have one shape, got {got}")
     return (images - reconstructions).square().mean(dim=(1, 2, 3))  # (N,)
 
 
-def mean_error(model: nn.Module, images: Tensor, *, batch_size: int = 250) -> float:
-    """Return the mean squared error of a model's reconstructions over all images (N, C, H, W).
-
-    In the memory of one batch. First used in lesson 00.
-    """
+def mean_error(model: nn.Module, images: Tensor) -> float:
+    """Return a model's mean squared error on images (N, C, H, W), batch by batch. Lesson 00."""
     check_images(images, "images")
-    check_count(batch_size, "batch_size")
-    total = 0.0
-    for batch in images.split(batch_size):
-        reconstructions, _ = reconstruct(model, batch, batch_size=batch_size)
-        total += reconstruction_error(batch.cpu(), reconstructions).double().sum().item()
-    return total / len(images)
+    batches = images.split(250)
+    errors = [reconstruction_error(batch.cpu(), reconstruct(model, batch)[0]) for batch in batches]
+    return torch.cat(errors).double().mean().item()
 
 
 def pca_baseline(train_images: Tensor, code_size: int = 28) -> LinearAutoencoder:
@@ -76,9 +65,9 @@ def pca_baseline(train_images: Tensor, code_size: int = 28) -> LinearAutoencoder
     check_count(code_size, "code_size")
     pixels = train_images.detach().cpu().flatten(start_dim=1)  # (N, C * H * W)
     if code_size > (most := min(len(pixels) - 1, pixels.shape[1])):
+        why = "no more than pixels, fewer than images"
         raise ValueError(
-            f"code_size must be at most {most} here, as many as there are pixels and fewer than "
-            f"images, got {code_size}; ask for fewer components or pass more images"
+            f"code_size must be at most {most} here ({why}), got {code_size}; ask for less"
         )
     exact = pixels if pixels.dtype == torch.float64 else pixels.float()
     pca = PCA(code_size, svd_solver="covariance_eigh").fit(exact.numpy())

@@ -1,30 +1,23 @@
-"""A dense and a convolutional layer, built in lesson 01, and a residual block, built in lesson 08.
-
-The first two are a linear map, then an activation, then dropout.
-"""
+"""A dense and a convolutional layer: linear map, activation, dropout; and a residual block."""
 
 from collections.abc import Callable
 
 from torch import Tensor, nn
 from torch.nn.functional import gelu
 
-Activation = Callable[[Tensor], Tensor]
+Activation = Callable[[Tensor], Tensor] | None
 
 
 class DenseLayer(nn.Module):
     """A fully connected layer, (N, input_size) → (N, neurons).
 
-    ``dropout`` is the probability of *keeping* a unit, in (0, 1], the opposite of
-    ``nn.Dropout(p)``; kept units are scaled by ``1 / dropout`` in training (N. Srivastava et al.,
-    "Dropout", JMLR 15, 2014). Built in lesson 01.
+    ``dropout`` is the probability of *keeping* a unit, in (0, 1], unlike that of ``nn.Dropout``; in
+    training kept units are scaled by ``1 / dropout`` (N. Srivastava et al., "Dropout", JMLR 15,
+    2014). Built in lesson 01.
     """
 
     def __init__(
-        self,
-        input_size: int,
-        neurons: int,
-        dropout: float = 1.0,
-        activation: Activation | None = None,
+        self, input_size: int, neurons: int, dropout: float = 1.0, activation: Activation = None
     ):
         super().__init__()
         self.linear = nn.Linear(input_size, neurons)
@@ -40,12 +33,11 @@ class DenseLayer(nn.Module):
 
 
 class ConvLayer(nn.Module):
-    """A convolution that keeps the image's size, (N, in_channels, H, W) → (N, out_channels, H, W).
+    """A convolution that keeps the size: (N, in_channels, H, W) → (N, out_channels, H, W).
 
-    ``filter_size`` is odd, and a border of ``filter_size // 2`` zeros is added; ``dropout`` is the
-    probability of *keeping* a unit, as in `DenseLayer`. With ``flatten`` the result is
-    (N, out_channels · H · W), channel by channel. What deep learning calls convolution is a
-    cross-correlation: the filter is not flipped. Built in lesson 01.
+    ``filter_size`` is odd, and a border of ``filter_size // 2`` zeros is added; ``dropout`` as in
+    `DenseLayer`; with ``flatten`` the result is (N, out_channels · H · W), channel by channel. As
+    everywhere in deep learning, the filter is not flipped. Built in lesson 01.
     """
 
     def __init__(
@@ -53,16 +45,14 @@ class ConvLayer(nn.Module):
         in_channels: int,
         out_channels: int,
         filter_size: int,
-        activation: Activation | None = None,
+        activation: Activation = None,
         dropout: float = 1.0,
         flatten: bool = False,
     ):
         super().__init__()
         if filter_size % 2 == 0:
-            raise ValueError(
-                f"filter_size must be odd, got {filter_size}: padding by filter_size // 2 would "
-                f"return images one pixel larger; use {filter_size - 1} or {filter_size + 1}"
-            )
+            odd = f"{filter_size - 1} or {filter_size + 1}, or the image grows by a pixel"
+            raise ValueError(f"filter_size must be odd, got {filter_size}; use {odd}")
         self.conv = nn.Conv2d(in_channels, out_channels, filter_size, padding=filter_size // 2)
         self.activation = activation
         self.flatten = flatten
@@ -97,8 +87,5 @@ class ResidualBlock(nn.Module):
 
 def _dropout_keeping(keep: float) -> nn.Dropout:
     if not 0 < keep <= 1:
-        raise ValueError(
-            f"dropout is the probability of keeping a unit and must lie in (0, 1], got {keep}; "
-            "use 1.0 for no dropout, 0.9 to drop one unit in ten"
-        )
+        raise ValueError(f"dropout, the chance to keep a unit, must lie in (0, 1], got {keep}")
     return nn.Dropout(1 - keep)

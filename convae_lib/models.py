@@ -1,8 +1,7 @@
 """The autoencoder of the source lesson, a better one, PCA as a third, and trained weights.
 
-Each takes images (N, C, H, W) in [-1, 1] and returns ``(reconstruction, code)``: (N, C, H, W) and
-(N, hidden_dim). Lesson 02 builds the first, lesson 08 the second; lessons 05 to 07 look at trained
-ones. ``image_shape`` is (C, H, W).
+Each takes images (N, C, H, W) in [-1, 1], ``image_shape`` being (C, H, W), and returns
+``(reconstruction, code)``: (N, C, H, W) and (N, hidden_dim).
 """
 
 from importlib.resources import as_file, files
@@ -80,18 +79,18 @@ class Autoencoder(nn.Module):
 class ResidualEncoder(nn.Module):
     """Compress images, height and width divisible by four, into codes of any real numbers.
 
-    A strided convolution cuts patches of 4 × 4 pixels, as vision transformers do (A. Dosovitskiy
-    et al., "An image is worth 16x16 words", ICLR 2021); a residual block of ``width`` channels lets
-    neighbouring patches talk, two dense layers make the code. Built in lesson 08.
+    A strided convolution cuts 4 × 4 patches, as vision transformers do (A. Dosovitskiy et al., "An
+    image is worth 16x16 words", ICLR 2021); a residual block of ``width`` channels lets neighbours
+    talk; two dense layers make the code. Built in lesson 08.
     """
 
     def __init__(self, hidden_dim: int = 28, width: int = 64, *, image_shape: Shape = MNIST):
         super().__init__()
         self.image_shape = _checked(image_shape, 4, hidden_dim=hidden_dim, width=width)
-        channels, rows, columns = image_shape[0], image_shape[1] // 4, image_shape[2] // 4
+        channels, patches = image_shape[0], image_shape[1] * image_shape[2] // 16
         self.patches = nn.Conv2d(channels, width, 4, stride=4)
         self.block = ResidualBlock(width)
-        self.dense1 = DenseLayer(width * rows * columns, 512, activation=nn.GELU())
+        self.dense1 = DenseLayer(width * patches, 512, activation=nn.GELU())
         self.dense2 = DenseLayer(512, hidden_dim)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -113,9 +112,9 @@ class ResidualDecoder(nn.Module):
     def __init__(self, hidden_dim: int = 28, width: int = 64, *, image_shape: Shape = MNIST):
         super().__init__()
         self.image_shape = _checked(image_shape, 4, hidden_dim=hidden_dim, width=width)
-        channels, rows, columns = image_shape[0], image_shape[1] // 4, image_shape[2] // 4
+        channels, patches = image_shape[0], image_shape[1] * image_shape[2] // 16
         self.dense1 = DenseLayer(hidden_dim, 512, activation=nn.GELU())
-        self.dense2 = DenseLayer(512, width * rows * columns)
+        self.dense2 = DenseLayer(512, width * patches)
         self.block = ResidualBlock(width)
         self.patches = ConvLayer(width, 16 * channels, 3, activation=nn.Tanh())
 
@@ -130,8 +129,7 @@ class ResidualDecoder(nn.Module):
 class ResidualAutoencoder(nn.Module):
     """A `ResidualEncoder` and a `ResidualDecoder`: a better autoencoder.
 
-    3,402,156 parameters for 28 × 28 grey pixels, 28 numbers and 64 channels. Built in lesson 08,
-    which measures what each part is worth; lesson 07 probes its code.
+    3,402,156 parameters for MNIST by default. Built in lesson 08, which says what each part buys.
     """
 
     def __init__(self, hidden_dim: int = 28, width: int = 64, *, image_shape: Shape = MNIST):
@@ -148,16 +146,12 @@ class LinearAutoencoder(nn.Module):
     """PCA as an autoencoder: what `pca_baseline` fits, from lesson 00.
 
     ``components`` (hidden_dim, C · H · W) has orthonormal rows, ``mean`` (C · H · W) is the mean
-    image; both are buffers, so that no optimizer changes them.
+    image; no optimizer changes them.
     """
-
-    components: Tensor
-    mean: Tensor
 
     def __init__(self, components: Tensor, mean: Tensor):
         super().__init__()
-        self.register_buffer("components", components)
-        self.register_buffer("mean", mean)
+        self.components, self.mean = nn.Buffer(components), nn.Buffer(mean)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         code = (x.flatten(start_dim=1) - self.mean) @ self.components.T  # (N, hidden_dim)
@@ -168,17 +162,13 @@ class LinearAutoencoder(nn.Module):
 def load_pretrained(name: Literal["lesson", "better"]) -> Autoencoder | ResidualAutoencoder:
     """Return a trained network for MNIST, on the CPU and in evaluation mode.
 
-    ``"lesson"`` is ``Autoencoder(28)`` after lesson 04's recipe: one epoch of SGD in batches of 60.
-    ``"better"`` is ``ResidualAutoencoder(28)`` after lesson 08's: 14 epochs of AdamW in batches of
-    128. ``make weights`` trains both anew; no image that `load_mnist` tests on, in either tier, was
-    in their training set. Stored as safetensors, numbers only. First used in lesson 05.
+    ``"lesson"`` is ``Autoencoder(28)`` after lesson 04's recipe, ``"better"`` is
+    ``ResidualAutoencoder(28)`` after lesson 08's; ``make weights`` trains both anew. No image that
+    `load_mnist` tests on, in either tier, was in their training set. First used in lesson 05.
     """
     networks = {"lesson": Autoencoder, "better": ResidualAutoencoder}
     if name not in networks:
-        raise ValueError(
-            f"name must be one of {sorted(networks)}, got {name!r}; "
-            "train a network of your own with PyTorchTrainer"
-        )
+        raise ValueError(f"name must be one of {sorted(networks)}, got {name!r}; or train your own")
     with torch.device("cpu"):
         model: Autoencoder | ResidualAutoencoder = networks[name](hidden_dim=28)
     with as_file(files(__package__) / "weights" / f"{name}.safetensors") as path:
@@ -194,8 +184,6 @@ def _checked(image_shape: Shape, multiple: int = 1, **counts: int) -> Shape:
     whole = all(isinstance(size, int) and size > 0 for size in sizes)
     if len(sizes) != 3 or not whole or any(size % multiple for size in sizes[1:]):
         sides = f", the sides divisible by {multiple}" if multiple > 1 else ""
-        raise ValueError(
-            f"image_shape must be (channels, height, width){sides}, got {image_shape}; "
-            "crop or resize the images, and pass images.shape[1:]"
-        )
+        got = f"{image_shape}; crop or resize the images, and pass images.shape[1:]"
+        raise ValueError(f"image_shape must be (channels, height, width){sides}, got {got}")
     return sizes[0], sizes[1], sizes[2]

@@ -16,7 +16,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from torch import Tensor
 from torchvision.utils import make_grid
 
-from ._checks import Array, as_array, as_labels, as_table, check_images, check_same_rows
+from ._checks import Array, as_array, as_labels, as_table, check_images
 from .training import History
 
 DIGIT_COLORS = tuple(matplotlib.color_sequences["petroff10"])
@@ -30,18 +30,13 @@ def display_image(ax: Axes | None, t: Array) -> Axes:
     """
     image = as_array(t)
     if image.dtype.kind != "f":
-        raise TypeError(
-            f"t must hold pixels in [-1, 1], got {image.dtype}; "
-            "turn 8-bit pixels into that with scale_images(...)"
-        )
+        raise TypeError(f"t must hold pixels in [-1, 1], got {image.dtype}; use scale_images(...)")
     while image.ndim > 3 and len(image) == 1:
         image = image[0]
     image = image[None] if image.ndim == 2 else image  # (C, H, W)
     if image.ndim != 3 or len(image) not in (1, 3):
-        raise ValueError(
-            f"t must be one image, (H, W), (1, H, W) or (3, H, W), got {np.shape(t)}; "
-            "index the batch first, as in images[0]"
-        )
+        got = f"{np.shape(t)}; index the batch first, as in images[0]"
+        raise ValueError(f"t must be one image, (H, W), (1, H, W) or (3, H, W), got {got}")
     ax = _axes(ax, figsize=(3, 3))
     ax.imshow(_pixels(image), cmap="gray", vmin=-1, vmax=1)
     ax.set_axis_off()
@@ -57,20 +52,16 @@ def show_reconstructions(
     columns. First used in lesson 00.
     """
     if not isinstance(rows, Mapping) or not rows:
-        raise ValueError(
-            f'rows must name at least one row of images, got {rows!r}; pass {{"originals": images}}'
-        )
+        raise ValueError(f'rows must be named images, {{"originals": images, …}}, got {rows!r}')
     shape = np.shape(next(iter(rows.values())))
     for name, images in rows.items():
         check_images(images, f"rows[{name!r}]")
         if images.shape != shape or images.shape[1] not in (1, 3):
-            raise ValueError(
-                f"rows must all have one shape (N, C, H, W), C being 1 or 3, got {tuple(shape)} "
-                f"and {tuple(images.shape)} in {name!r}; show as many of each"
-            )
+            got = f"{tuple(shape)} and {tuple(images.shape)} in {name!r}; show as many of each"
+            raise ValueError(f"rows must have one shape (N, C, H, W), C being 1 or 3, got {got}")
     count, _, height, width = shape
-    if captions is not None:
-        check_same_rows(range(count), captions, "columns", "captions")
+    if captions is not None and len(captions) != count:
+        raise ValueError(f"captions must name {count} columns, got {len(captions)}")
     gap = 2  # pixels around each image
     grey = shape[1] == 1
     images = torch.cat([images.detach().cpu().float() for images in rows.values()])
@@ -94,9 +85,7 @@ def plot_history(
     ``baselines`` are test losses, drawn as dashed lines with their names. First used in lesson 04.
     """
     if baselines is not None and not isinstance(baselines, Mapping):
-        raise TypeError(
-            f'baselines must be named losses, got {baselines!r}; pass {{"PCA-28": 0.0745}}'
-        )
+        raise TypeError(f'baselines must be named losses, {{"PCA-28": 0.07, …}}, got {baselines!r}')
     ax = _axes(ax, figsize=(7, 4))
     losses, frame = history.batch_losses, history.frame
     ax.plot(range(1, len(losses) + 1), losses, color="0.6", lw=0.8, label="training, each batch")
@@ -125,10 +114,7 @@ def plot_embedding(
     """
     points = as_table(embedding, "embedding")
     if points.shape[1] != 2:
-        raise ValueError(
-            f"embedding must have shape (N, 2), got {points.shape}; "
-            "reduce it to two columns, with tsne_embedding for instance"
-        )
+        raise ValueError(f"embedding must be (N, 2), got {points.shape}; try tsne_embedding(...)")
     labels = as_labels(labels, "labels", rows=len(points))
     classes, number = np.unique(labels, return_inverse=True)  # (K,), (N,) in 0…K-1
     if np.isin(classes, np.arange(10)).all():

@@ -3,7 +3,6 @@
 Lesson 03 builds it step by step and shows what each mistake costs.
 """
 
-import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -21,8 +20,11 @@ from ._checkpoint import Checkpoint
 from ._checks import check_count, check_pairs
 from ._running import device_of, inference, seeded, undivided
 
+Pair = tuple[Tensor, Tensor]
+COLUMNS = ["epoch", "steps", "seconds", "train_loss", "test_loss"]
 
-def permute_data(X: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+
+def permute_data(X: Tensor, y: Tensor) -> Pair:
     """Copy ``X`` and ``y`` with one random permutation of their rows, from torch's generator.
 
     Where ``y`` is ``X`` itself, as for an autoencoder, the rows are copied once and returned twice.
@@ -34,17 +36,13 @@ def permute_data(X: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     return shuffled, shuffled if y is X else y[order]
 
 
-COLUMNS = ["epoch", "steps", "seconds", "train_loss", "test_loss"]
-
-
 @dataclass(repr=False)
 class History:
     """What happened during one call of `PyTorchTrainer.fit`, from lesson 03.
 
-    ``rows`` holds a dict for each evaluation: ``epoch``, ``steps`` (batches trained on so far),
-    ``seconds`` (spent training so far, evaluations left out), ``train_loss`` (mean over the epoch's
-    rows, as they were trained on) and ``test_loss``; ``frame`` is the same as a table.
-    ``batch_losses`` are those of every batch, before the step it led to.
+    ``rows`` holds a dict for each evaluation, ``frame`` the same as a table: ``epoch``, ``steps``
+    (batches so far), ``seconds`` (of training so far, without evaluations), ``train_loss`` (mean
+    over the epoch, before each step) and ``test_loss``. ``batch_losses`` has one of every batch.
     """
 
     rows: list[dict[str, float]] = field(default_factory=list)
@@ -90,14 +88,12 @@ class PyTorchTrainer:
     ) -> History:
         """Train for a number of epochs, each over all batches in a new random order.
 
-        Rows of x and y belong together; for an autoencoder both are the images. Every
-        ``eval_every`` epochs, and after the last, the test pairs are evaluated, a line is printed
-        and ``callback(history)`` is called; training ends if it returns something true.
-        ``scheduler`` is stepped after every batch. With a ``seed`` shuffling and dropout are
-        repeatable, to the bit on one machine, and torch's generators are left as they were.
-
-        ``checkpoint`` names a file that keeps the whole state after every evaluation. The same call
-        with such a file goes on from there, to the same bits as a run never interrupted.
+        Every ``eval_every`` epochs, and after the last, the test pairs are evaluated, a line is
+        printed and ``callback(history)`` called; training ends if it returns something true.
+        ``scheduler`` is stepped after every batch. With a ``seed`` shuffling and dropout repeat, to
+        the bit on one machine, and torch's generators are left as they were. ``checkpoint`` names a
+        file that keeps the whole state after every evaluation: the same call with such a file goes
+        on from there, to the same bits as a run never interrupted.
 
         Ctrl-C ends the training, not the program, with the weights after the last batch in the
         history. A loss that is infinite or NaN raises `FloatingPointError` before its step. The
@@ -108,25 +104,24 @@ class PyTorchTrainer:
         check_count(batch_size, "batch_size")
         check_pairs(x_train, y_train, "x_train", "y_train")
         check_pairs(x_test, y_test, "x_test", "y_test")
-        _check_alike(x_train, x_test, "x_train", "x_test")
-        _check_alike(y_train, y_test, "y_train", "y_test")
+        _check_alike(x_train, x_test, "x")
+        _check_alike(y_train, y_test, "y")
         self._check_optimizer(scheduler)
 
         history = self.history = History()
         device, first, seconds = device_of(self.model), 1, 0.0
         with seeded(seed, device):
-            file = state = None
+            file = None
             if checkpoint is not None:
                 parts = {"model": self.model, "optimizer": self.optim, "scheduler": scheduler}
                 settings = {"data": [*x_train.shape], "batch_size": batch_size, "seed": seed}
                 file = Checkpoint(Path(checkpoint), parts, device, settings)
-                state = file.load()
-            if state is not None:
-                history.rows, history.batch_losses = state["rows"], state["batch_losses"]
-                first, seconds = state["epoch"] + 1, history.rows[-1]["seconds"]
-                print(f"{checkpoint}: going on after epoch {state['epoch']}")
-                if state["stopped"]:  # by the callback
-                    return history
+                if state := file.load():
+                    vars(history).update(state["history"])
+                    first, seconds = state["epoch"] + 1, history.rows[-1]["seconds"]
+                    print(f"{checkpoint}: going on after epoch {state['epoch']}")
+                    if state["stopped"]:  # by the callback
+                        return history
             try:
                 for epoch in range(first, epochs + 1):
                     start = time.perf_counter()
@@ -145,59 +140,43 @@ class PyTorchTrainer:
                     print(f"epoch {epoch}: train loss {train_loss:.4f}, test loss {test_loss:.4f}")
                     stop = callback is not None and bool(callback(history))
                     if file is not None:
-                        file.save(
-                            epoch=epoch,
-                            stopped=stop,
-                            rows=history.rows,
-                            batch_losses=history.batch_losses,
-                        )
+                        file.save(epoch=epoch, stopped=stop, history=vars(history))
                     if stop:
                         break
             except KeyboardInterrupt:
                 history.interrupted = True
-                print(
-                    f"interrupted after {len(history.batch_losses)} batches: "
-                    "the weights reached so far and the history are kept"
-                )
+                print(f"interrupted after {len(history.batch_losses)} batches, which are kept")
             finally:
                 self.model.eval()
         return history
 
     def evaluate(self, x: Tensor, y: Tensor, batch_size: int = 250) -> float:
-        """Return the mean loss over all rows of ``x`` and ``y``.
-
-        Batch by batch, in evaluation mode and without gradients, so that memory stays small; every
-        row counts the same, also those of a shorter last batch.
-        """
+        """Return the mean loss over all rows, in evaluation mode and the memory of one batch."""
         check_pairs(x, y, "x", "y")
         check_count(batch_size, "batch_size")
         total = 0.0
         with inference(self.model):
             for x_batch, y_batch in self._generate_batches(x, y, batch_size):
-                loss = _finite(self._loss(x_batch, y_batch), "test loss")
-                total += loss * len(x_batch)
+                total += self._loss(x_batch, y_batch, "test loss").item() * len(x_batch)
         return total / len(x)
 
-    def _generate_batches(
-        self, x: Tensor, y: Tensor, size: int = 32
-    ) -> Iterator[tuple[Tensor, Tensor]]:
+    def _generate_batches(self, x: Tensor, y: Tensor, size: int = 32) -> Iterator[Pair]:
         """Yield ``size`` rows of ``x`` and ``y`` at a time, in order; the last may be fewer."""
         for start in range(0, len(x), size):
             yield x[start : start + size], y[start : start + size]
 
     def _step(self, x: Tensor, y: Tensor, scheduler: LRScheduler | None) -> float:
         self.optim.zero_grad()
-        loss = self._loss(x, y)
-        value = _finite(loss, "training loss")
+        loss = self._loss(x, y, "training loss")
         loss.backward()
         with undivided():
             self.optim.step()
-            self.history.batch_losses.append(value)
+            self.history.batch_losses.append(loss.item())
             if scheduler is not None:
                 scheduler.step()
-        return value
+        return loss.item()
 
-    def _loss(self, x: Tensor, y: Tensor) -> Tensor:
+    def _loss(self, x: Tensor, y: Tensor, name: str) -> Tensor:
         device = device_of(self.model)
         output = self.model(x.to(device))
         if isinstance(output, tuple | list):
@@ -207,45 +186,32 @@ class PyTorchTrainer:
         if not y.is_floating_point() and output.shape[1:2] != (1,):
             allowed.add(output.shape[:1] + output.shape[2:])  # class numbers for scores (N, K, …)
         if y.shape not in allowed:
-            raise ValueError(
-                f"y must have the shape of the model's output, {tuple(output.shape)}, got "
-                f"{tuple(y.shape)}, which the criterion would broadcast; reshape it"
-            )
-        return self.criterion(output, y)
+            got = f"{tuple(y.shape)}, which the criterion would broadcast; reshape it"
+            raise ValueError(f"y must have the output's shape, {tuple(output.shape)}, got {got}")
+        loss = self.criterion(output, y)
+        if not loss.isfinite().all():
+            advice = "lower the learning rate, and look for NaN or unscaled values in the data"
+            raise FloatingPointError(f"the {name} must be finite, got {loss}; {advice}")
+        return loss
 
     def _check_optimizer(self, scheduler: LRScheduler | None) -> None:
         held = {id(p) for group in self.optim.param_groups for p in group["params"]}
         if held.isdisjoint(map(id, self.model.parameters())):
             raise ValueError(
-                "optim must hold parameters of the model, got those of another; "
-                "make it from model.parameters()"
+                "optim must hold the model's parameters, got others; make it from them"
             )
         if scheduler is not None and scheduler.optimizer is not self.optim:
-            raise ValueError(
-                "scheduler must belong to the trainer's optimizer, got that of another; "
-                "make it from optim"
-            )
+            raise ValueError("scheduler must step the trainer's optim, got another's; make it anew")
         if isinstance(self.optim, LBFGS) or isinstance(scheduler, ReduceLROnPlateau):
             raise ValueError(
-                "optim and scheduler must take a step without asking for the loss, got LBFGS or "
-                "ReduceLROnPlateau; use AdamW, and call plateau.step(…) in a callback"
+                "optim and scheduler must step without asking for the loss, got LBFGS or "
+                "ReduceLROnPlateau; use AdamW, and call the latter's step in a callback"
             )
 
 
-def _check_alike(train: Tensor, test: Tensor, train_name: str, test_name: str) -> None:
+def _check_alike(train: Tensor, test: Tensor, name: str) -> None:
     if train.shape[1:] != test.shape[1:] or train.dtype != test.dtype:
+        wanted, got = (f"{x.dtype} of shape {tuple(x.shape[1:])}" for x in (train, test))
         raise ValueError(
-            f"{test_name} must hold examples like those of {train_name}, {train.dtype} of shape "
-            f"{tuple(train.shape[1:])}, got {test.dtype} of shape {tuple(test.shape[1:])}; "
-            "prepare both in the same way"
+            f"{name}_test must be like {name}_train, {wanted}, got {got}; prepare both"
         )
-
-
-def _finite(loss: Tensor, name: str) -> float:
-    value = loss.item()
-    if not math.isfinite(value):
-        raise FloatingPointError(
-            f"the {name} must be a finite number, got {value}; lower the learning rate, and look "
-            "for NaN or unscaled values in the data"
-        )
-    return value
