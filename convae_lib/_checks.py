@@ -17,7 +17,7 @@ def check_tensor(x: Any, name: str) -> None:
         raise TypeError(
             f"{name} must be a torch.Tensor, got {kind}; torch.as_tensor(...) makes one"
         )
-    if x.ndim == 0 or len(x) == 0:
+    if x.ndim == 0 or x.shape[0] == 0:
         raise ValueError(f"{name} must hold at least one example, got shape {tuple(x.shape)}")
 
 
