@@ -36,8 +36,8 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from sklearn.cluster import KMeans
 
-from convae_lib import ResidualAutoencoder, load_mnist, load_pretrained, pca_baseline
-from convae_lib import plot_embedding, probe_codes, reconstruct, reconstruction_error
+from convae_lib import ResidualAutoencoder, load_mnist, load_pretrained, mean_error
+from convae_lib import pca_baseline, plot_embedding, probe_codes, reconstruct
 from convae_lib import show_reconstructions, tsne_embedding
 
 # %% tags=["nbval-ignore-output"]
@@ -45,6 +45,7 @@ data = load_mnist()
 train, train_labels = data.train_images[:10_000], data.train_labels[:10_000].numpy()
 test, test_labels = data.test_images, data.test_labels.numpy()
 print(data)
+assert set(train_labels) == set(test_labels) == set(range(10))
 
 # %% [markdown]
 # ## Seven descriptions of one image
@@ -55,8 +56,6 @@ print(data)
 # same network *untrained*, its weights as they were drawn.
 
 # %%
-assert set(train_labels) == set(test_labels) == set(range(10))
-
 torch.manual_seed(0)
 models = {
     "PCA-28": pca_baseline(data.train_images, code_size=28),
@@ -65,11 +64,8 @@ models = {
     "better": load_pretrained("better"),
 }
 codes = {"pixels": (train.flatten(1), test.flatten(1))}
-errors = {}
 for name, model in models.items():
-    reconstructions, test_codes = reconstruct(model, test)
-    codes[name] = (reconstruct(model, train)[1], test_codes)
-    errors[name] = reconstruction_error(test, reconstructions).mean().item()
+    codes[name] = (reconstruct(model, train)[1], reconstruct(model, test)[1])
 
 # %% [markdown]
 # The last two are maps in two dimensions, as in lesson 06, of either trained network's codes. scikit-learn's t-SNE cannot place new
@@ -90,9 +86,8 @@ assert {name: pair[0].shape[1] for name, pair in codes.items()} == {
 # How well do the four models redraw the test images?
 
 # %% tags=["nbval-ignore-output"]
-pd.Series(errors, name="test error").round(4).to_frame()
-
-# %%
+errors = {name: mean_error(model, test) for name, model in models.items()}
+display(pd.Series(errors, name="test error").round(4).to_frame())
 assert errors["better"] < 0.0153 < 0.06 < errors["lesson"] < 0.085
 assert errors["untrained"] > 0.25
 
@@ -167,9 +162,8 @@ assert np.isclose(table.loc["better", "k-means"], by_hand, atol=0.005)
 
 # %% tags=["nbval-ignore-output"]
 questions = ["kNN", "linear probe", "1000 labels", "100 labels", "10 labels", "k-means", "NMI", "ARI"]
-table[questions].round(3)
+display(table[questions].round(3))
 
-# %%
 chance = 0.1
 assert (table[["kNN", "linear probe", "1000 labels", "k-means"]] > 3 * chance).all(axis=None)
 assert table["kNN"].idxmin() == "untrained" and table["linear probe"].idxmin() == "untrained"
@@ -272,16 +266,17 @@ plt.show()
 #
 # Could these probes find digits in anything? Give the training images wrong labels, shuffled, and ask again.
 
-# %%
+# %% tags=["nbval-ignore-output"]
 shuffled = np.random.default_rng(0).permutation(train_labels)
 control = probe_codes(codes["better"][0], shuffled, codes["better"][1], test_labels)
 for question in ("kNN", "linear probe", "1000 labels"):
-    print(f"{question} near chance with shuffled labels: {abs(control[question] - chance) < 0.06}")
+    print(f"{question:<12} {control[question]:.3f} with shuffled labels, chance is {chance}")
     assert abs(control[question] - chance) < 0.06
 
 # %% [markdown]
 # Chance, as it must be. What the probes found above was in the codes.
-#
+
+# %% [markdown]
 # ## What you can do now
 #
 # - Ask a code by neighbours, a linear probe, clusters, few labels: fitted on training codes, scored on test codes.
@@ -293,7 +288,8 @@ for question in ("kNN", "linear probe", "1000 labels"):
 # **An honest limit.** The digits are an easy question: pixels answer it. On photographs, where pixels fail,
 # descriptions differ far more, and reconstruction is known to be a poor teacher of classes. And each network here was trained
 # once: the order of rows a point apart could change with the seed.
-#
+
+# %% [markdown]
 # ## Exercises
 #
 # 1. *(easy)* Ask one neighbour, five, twenty. For which description does it matter?
@@ -342,7 +338,8 @@ for question in ("kNN", "linear probe", "1000 labels"):
 # Pixels lose three points: rare pixels at the border, almost always black, get as large a say as those in the middle. PCA
 # loses a little, its small components being raised to the size of large ones. Learned codes hardly change: their numbers were of similar size.
 # </details>
-#
+
+# %% [markdown]
 # ## Further reading
 #
 # - G. Alain and Y. Bengio, "Understanding intermediate layers using linear classifier probes", *ICLR workshop* (2017).
@@ -350,5 +347,6 @@ for question in ("kNN", "linear probe", "1000 labels"):
 #   what random and k-means features can do.
 # - O. Chapelle, B. Schölkopf and A. Zien (eds.), *Semi-Supervised Learning* (MIT Press, 2006), chapter 1: the cluster assumption.
 # - K. He et al., "Masked autoencoders are scalable vision learners", *CVPR* (2022): reconstruction as a teacher, made harder.
-#
+
+# %% [markdown]
 # **Next:** [08 · A better autoencoder](08_a_better_autoencoder.ipynb) shows how the better network came about.
