@@ -8,12 +8,12 @@
 #
 # You will be able to
 #
-# - walk an image through the network and name the shape after every layer;
-# - predict its 318,480 parameters and 4.7 million multiply–adds, and say where they sit;
-# - compute how much of the image one number inside the network can see.
+# - write an autoencoder in full, and name the shape of the data after every layer;
+# - count by hand what each layer must learn and compute, and test whether that predicts the seconds;
+# - find out how much of the image one number inside the network can see.
 #
 # *Before you start:* [01 · Layers](01_layers.ipynb)
-# *Time:* ten seconds on two cores. *Next:* [03 · The trainer](03_trainer.ipynb)
+# *Time:* twenty seconds on two cores. *Next:* [03 · The trainer](03_trainer.ipynb)
 
 # %%
 import sys
@@ -23,26 +23,29 @@ if "google.colab" in sys.modules:  # installs the course; Colab keeps its own to
     get_ipython().run_line_magic("pip", f"install --quiet --no-deps mlxtend safetensors {course}")
 
 # %% [markdown]
-# The network of the source lesson has six layers, three to write the code and three to read it. We
-# build it from lesson 01's two kinds of layer, before we take the library's copy apart.
+# The network of the [source lesson](../README.md#the-source-lesson), the blog post this course grew out
+# of, has six layers: three write the code, three read it. We write all of it out, from lesson 01's two
+# kinds of layer, and then take it apart.
 
 # %%
+import time
+
 import matplotlib.pyplot as plt
 import pandas as pd
-import seaborn as sns
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from convae_lib import Autoencoder, ConvLayer, Decoder, DenseLayer, Encoder, load_mnist
-from convae_lib import show_reconstructions
+from convae_lib import Autoencoder, ConvLayer, DenseLayer
+from convae_lib import load_mnist, load_pretrained, show_reconstructions
 
 # %% [markdown]
 # ## The encoder
 #
-# Two convolutions look for strokes and their combinations. Then every number they found is laid in
-# one row, and a dense layer condenses the row into the code. The activation is $\tanh$ everywhere,
-# so each code number lies between −1 and 1. At the end of each line stands the shape that it makes.
+# Two convolutions turn the image into 14 feature maps, then 7, all of the image's own size. The numbers
+# of the seven maps are then laid in one row, and a dense layer condenses the row into the code. The
+# activation is $\tanh$ everywhere, so each code number lies between −1 and 1. Every line that changes
+# the shape ends with the new one.
 
 
 # %%
@@ -62,9 +65,9 @@ class SmallEncoder(nn.Module):
 # %% [markdown]
 # ## The decoder
 #
-# Its mirror image: a dense layer unfolds the code into 5,488 numbers, `reshape` arranges them as
-# seven small pictures again, and two convolutions draw one picture from the seven. The last $\tanh$
-# keeps pixels between −1 and 1, the range of our images.
+# Its mirror image: a dense layer unfolds the code into 5,488 numbers, `reshape` arranges them as seven
+# maps again, and two convolutions draw one picture from the seven. The last $\tanh$ keeps pixels between
+# −1 and 1, the range of our images.
 
 
 # %%
@@ -83,129 +86,231 @@ class SmallDecoder(nn.Module):
 
 
 # %% [markdown]
-# The library's `Encoder` and `Decoder` are the same with documentation. Equal weights, equal answers:
+# ## The autoencoder
+#
+# One after the other. The code is returned beside the reconstruction, because the two serve different
+# ends: the reconstruction is what training compares with the image, the code is what we are after.
+
+
+# %%
+class SmallAutoencoder(nn.Module):
+    def __init__(self, hidden_dim=28):
+        super().__init__()
+        self.encoder, self.decoder = SmallEncoder(hidden_dim), SmallDecoder(hidden_dim)
+
+    def forward(self, x):  # (N, 1, 28, 28)
+        code = self.encoder(x)  # (N, 28)
+        return self.decoder(code), code  # (N, 1, 28, 28), (N, 28)
+
+
+# %% [markdown]
+# That is the whole network. The library's `Encoder`, `Decoder` and `Autoencoder` are these three with
+# documentation, other image sizes (`image_shape=(3, 32, 32)`, say) and one check, that images have the
+# promised shape. Given the same weights, they must give the same numbers:
 
 # %%
 torch.manual_seed(0)
+ours, theirs = SmallAutoencoder(), Autoencoder(hidden_dim=28)
+theirs.load_state_dict(ours.state_dict())  # fails unless all names and shapes agree
+
 images = torch.rand(3, 1, 28, 28) * 2 - 1
-
-encoder, decoder = Encoder(hidden_dim=28), Decoder(hidden_dim=28)
-small_encoder, small_decoder = SmallEncoder(), SmallDecoder()
-small_encoder.load_state_dict(encoder.state_dict())
-small_decoder.load_state_dict(decoder.state_dict())
-codes = encoder(images)  # (3, 28)
-
-assert torch.equal(small_encoder(images), codes)
-assert torch.equal(small_decoder(codes), decoder(codes))
-print(f"images {tuple(images.shape)} → codes {tuple(codes.shape)} → {tuple(decoder(codes).shape)}")
+for name, mine, other in zip(("reconstruction", "code"), ours(images), theirs(images), strict=True):
+    difference = (mine - other).abs().max().item()
+    print(f"{name:<15} {tuple(other.shape)!s:<15} largest difference {difference}")
+    assert difference == 0
 
 # %% [markdown]
-# ## Predict, then count
+# ## One digit's walk
 #
-# `Autoencoder` joins the two and returns both results, `(reconstruction, code)`. Fill in a table
-# before running it: parameters are `out · in · k² + out` for a convolution, `out · in + out` for a
-# dense layer. A *multiply–add* is one weight times one number. A dense layer uses each weight once
-# per image, a convolution at every one of the 784 positions.
+# To see more than noise we take weights that lesson 04's recipe has trained, and the first test image.
 #
-# *Predict:* which layers hold most parameters, and which do most of the work?
+# *Predict:* how many numbers stand for the image after each of the six layers? The largest of them, in
+# particular: larger than the image, or smaller?
+
+# %% tags=["nbval-ignore-output"]
+data = load_mnist()
+digit = data.test_images[:1]  # (1, 1, 28, 28)
+print(data, digit.shape, sep="\n")
+assert digit.shape == (1, 1, 28, 28) and -1 <= digit.min() < digit.max() <= 1
 
 # %%
-pixels = 28 * 28
-predicted = pd.DataFrame(
-    [
-        ("encoder.conv1", 14 * 1 * 25 + 14, pixels * 14 * 1 * 25),
-        ("encoder.conv2", 7 * 14 * 25 + 7, pixels * 7 * 14 * 25),
-        ("encoder.dense1", 28 * 7 * pixels + 28, 28 * 7 * pixels),
-        ("decoder.dense1", 7 * pixels * 28 + 7 * pixels, 7 * pixels * 28),
-        ("decoder.conv1", 14 * 7 * 25 + 14, pixels * 14 * 7 * 25),
-        ("decoder.conv2", 1 * 14 * 25 + 1, pixels * 1 * 14 * 25),
-    ],
-    columns=["layer", "parameters", "multiply_adds"],
-).set_index("layer")
-predicted
+guess = None  # the largest number of numbers
+model = load_pretrained("lesson")
+layers = [f"{part}.{name}" for part, module in model.named_children() for name, _ in module.named_children()]
+
+walk, x = {"image": digit}, digit
+with torch.no_grad():
+    for layer in layers:
+        if layer == "decoder.conv1":
+            x = x.reshape(-1, 7, 28, 28)  # as the decoder's forward does
+        walk[layer] = x = model.get_submodule(layer)(x)
+
+for layer, x in walk.items():
+    print(f"{layer:<15} {tuple(x.shape)!s:<16} {x.numel():>6,} numbers")
+print(f"largest {max(x.numel() for x in walk.values()):,}, your guess {guess}")
+assert [x.numel() for x in walk.values()] == [784, 10_976, 5_488, 28, 5_488, 10_976, 784]
 
 # %% [markdown]
-# Now let PyTorch count. Parameters sit in the modules; `FlopCounterMode` counts the operations of a
-# real forward pass (a multiply–add is two).
+# The same walk as a picture, every number a grey value from −1, black, to 1, white. Rows of 5,488
+# numbers are drawn as the seven maps they consist of; the code, in the middle, is a column of 28.
 
-# %%
-model = Autoencoder(hidden_dim=28)
-for layer, row in predicted.iterrows():
-    assert sum(p.numel() for p in model.get_submodule(layer).parameters()) == row["parameters"]
-
-with FlopCounterMode(display=False) as counter, torch.no_grad():
-    reconstruction, code = model(images[:1])
-assert counter.get_total_flops() == 2 * predicted["multiply_adds"].sum()
-assert predicted["parameters"].sum() == sum(p.numel() for p in model.parameters()) == 318_480
-print(f"{predicted['parameters'].sum():,} parameters, {predicted['multiply_adds'].sum():,} multiply–adds")
-
-# %%
-shares = predicted / predicted.sum()
-tidy = shares.reset_index().melt(id_vars="layer", var_name="share of", value_name="share")
-tidy["share of"] = tidy["share of"].replace({"multiply_adds": "multiply–adds"})
-
-figure, ax = plt.subplots(figsize=(7, 3.6), layout="constrained")
-sns.barplot(tidy, y="layer", x="share", hue="share of", palette=["0.7", "C0"], ax=ax)
-for bars in ax.containers:
-    ax.bar_label(bars, labels=[f"{width:.1%}" for width in bars.datavalues], padding=3, fontsize=9)
-ax.set(xlim=(0, 0.6), ylabel="", xlabel="share of the whole network")
-ax.set_title("Parameters sit in the dense layers, work in the convolutions")
-ax.legend(title=None, frameon=False, loc="lower right")
+# %% tags=["hide-input"]
+figure, ax = plt.subplots(figsize=(9, 6.4), layout="constrained")
+left = 0
+for layer, x in walk.items():
+    maps = x.reshape(-1, 28, 28) if x.numel() > 28 else x.reshape(1, 28, 1)
+    high = min(len(maps), 7)
+    width = 28 if x.numel() > 28 else 14
+    height = 28 if x.numel() > 28 else 196
+    for n, values in enumerate(maps):
+        x0 = left + 31 * (n // 7)
+        y0 = 31 * (n % 7) + (217 - 3 - (31 * high - 3 if height == 28 else height)) / 2
+        ax.imshow(values, cmap="gray", vmin=-1, vmax=1, extent=(x0, x0 + width, y0 + height, y0))
+        ax.add_patch(plt.Rectangle((x0, y0), width, height, fill=False, edgecolor="0.6", linewidth=0.6))
+    right = left + 31 * ((len(maps) - 1) // 7) + width
+    shape = "28" if height == 196 else f"{len(maps)} × 28 × 28"
+    ax.text((left + right) / 2, -6, layer.replace(".", "\n"), ha="center", va="bottom")
+    ax.text((left + right) / 2, 222, shape, ha="center", va="top")
+    left = right + 22
+ax.set(xlim=(-14, left - 8), ylim=(236, -28))
+ax.axis("off")
+ax.set_title("Wide, wider, 28 numbers, and back: one digit on its way through the network")
 plt.show()
 
 # %% [markdown]
-# Two different networks, depending on what you count. The dense layers hold 98 % of what is
-# *learned*, the convolutions do 93 % of what is *computed*. Want it smaller? Touch the dense layers.
-# Want it faster? Touch the convolutions.
-
-# %%
-dense = predicted.index.str.contains("dense")
-assert shares.loc[dense, "parameters"].sum() > 0.98
-assert shares.loc[~dense, "multiply_adds"].sum() > 0.93
+# The encoder's maps answer to edges of the stroke, light on one side and dark on the other; in the code no
+# digit is left to be seen. The decoder's maps look like noise at first, much as the random start left
+# them. But noise that differs from digit to digit is information: the convolutions average the grain away, and the 7
+# appears.
 
 # %% [markdown]
 # ## Where is the bottleneck?
 #
-# *Bottleneck* suggests a funnel. Follow the numbers per image: hooks on the six layers note each
-# output's size as one image passes through.
+# *Bottleneck* suggests a funnel. Draw how many numbers there are, and look for one.
 
-# %%
-sizes = {"image": pixels}
-hooks = [
-    model.get_submodule(layer).register_forward_hook(
-        lambda module, args, output, layer=layer: sizes.update({layer: output[0].numel()})
-    )
-    for layer in predicted.index
-]
-with torch.no_grad():
-    model(images[:1])
-for hook in hooks:
-    hook.remove()
-pd.Series(sizes, name="numbers per image").to_frame()
-
-# %%
-figure, ax = plt.subplots(figsize=(7, 3), layout="constrained")
-ax.plot(list(sizes), list(sizes.values()), "o-")
-for layer, size in sizes.items():
-    ax.annotate(f"{size:,}", (layer, size), (7, 5), textcoords="offset points")
-ax.set(yscale="log", ylim=(14, 40_000), xlim=(-0.4, 6.9), ylabel="numbers per image")
-ax.set_title("Not a funnel: first wider, then suddenly narrow")
-ax.set_xticks(range(len(sizes)), [layer.replace(".", "\n") for layer in sizes])
+# %% tags=["hide-input"]
+figure, ax = plt.subplots(figsize=(8, 3), layout="constrained")
+bars = ax.bar([name.replace(".", "\n") for name in walk], [x.numel() for x in walk.values()], color="0.6")
+ax.bar_label(bars, [f"{x.numel():,}" for x in walk.values()], padding=2)
+ax.yaxis.set_major_formatter("{x:,.0f}")
+ax.set(ylim=(0, 12_500), ylabel="numbers per image", title="Not a funnel: first wider, then suddenly narrow")
+ax.spines[["top", "right"]].set_visible(False)
 plt.show()
 
 # %% [markdown]
-# The image first grows fourteenfold, and a single dense layer then squeezes 5,488 numbers into 28.
-# Nothing before it had to leave anything out: all the choosing happens in one step. Networks that narrow
-# gradually are the more usual design.
+# The image first grows fourteenfold, and a single dense layer then squeezes 5,488 numbers into 28. The
+# convolutions before it could keep everything; the choice of what to leave out falls in one step.
+# Networks that narrow gradually are the more usual design.
+
+# %% [markdown]
+# ## Count by hand
 #
-# ## What one number can see
+# A layer with $i$ inputs, $o$ outputs and filters of $k \times k$ has $o \cdot i \cdot k^2 + o$
+# parameters; a dense layer has $o \cdot i + o$. A *multiply–add* is one weight times one number. A dense
+# layer uses each weight once per image, a convolution at every one of the 784 positions.
 #
-# A number behind one 5 × 5 convolution depends on 5 × 5 pixels. Behind a second one, on 9 × 9: two
-# more on each side. That is its *receptive field*. Autograd can measure it: take one number in the
-# middle of the second layer's output and ask which pixels its gradient reaches.
+# *Predict:* what share of the parameters sits in the two dense layers, and what share of the
+# multiply–adds?
 
 # %%
-probe = torch.zeros(1, 1, 28, 28, requires_grad=True)
+guesses = None, None  # per cent of parameters, per cent of multiply–adds
+
+
+def convolution(inputs, outputs, size=5, pixels=28 * 28):
+    weights = outputs * inputs * size * size
+    return weights + outputs, weights * pixels
+
+
+def dense(inputs, outputs):
+    return outputs * inputs + outputs, outputs * inputs
+
+
+by_hand = [convolution(1, 14), convolution(14, 7), dense(5488, 28)]
+by_hand += [dense(28, 5488), convolution(7, 14), convolution(14, 1)]
+counts = pd.DataFrame(by_hand, index=layers, columns=["parameters", "multiply–adds"])
+
+is_dense = counts.index.str.contains("dense")
+shares = counts[is_dense].sum() / counts.sum()
+print(counts, f"dense layers: {shares.iloc[0]:.1%} and {shares.iloc[1]:.1%}, you: {guesses}", sep="\n\n")
+assert shares.iloc[0] > 0.98 and shares.iloc[1] < 0.07
+
+# %% [markdown]
+# Two different networks, depending on what you count. Nearly all that is *learned* sits in the dense
+# layers, nearly all that is *computed* in the convolutions. Does PyTorch agree? Parameters lie in the
+# modules; `FlopCounterMode` counts the operations of a real forward pass (a multiply–add is two).
+
+# %%
+parameters = [sum(p.numel() for p in model.get_submodule(layer).parameters()) for layer in layers]
+with FlopCounterMode(display=False) as counter, torch.no_grad():
+    model(digit)
+multiply_adds = counter.get_total_flops() // 2
+
+print(f"parameters:    {counts['parameters'].sum():>9,} by hand, {sum(parameters):>9,} in the modules")
+print(f"multiply–adds: {counts['multiply–adds'].sum():>9,} by hand, {multiply_adds:>9,} counted by PyTorch")
+assert parameters == counts["parameters"].tolist() and sum(parameters) == 318_480
+assert multiply_adds == counts["multiply–adds"].sum()
+
+# %% [markdown]
+# ## Multiply–adds and seconds
+#
+# Does work predict time? Let 250 images walk through the layers, twelve times, and take each layer's
+# median. The decoder's last convolution has a seventh of the multiply–adds of the one before.
+#
+# *Predict* its share of the seconds.
+
+# %% tags=["nbval-ignore-output"]
+guess = None  # per cent of the seconds
+walks = []
+with torch.inference_mode():
+    for _ in range(12):
+        x, seconds = data.test_images[:250], {}
+        for layer in layers:
+            if layer == "decoder.conv1":
+                x = x.reshape(-1, 7, 28, 28)
+            start = time.perf_counter()
+            x = model.get_submodule(layer)(x)
+            seconds[layer] = time.perf_counter() - start
+        walks.append(seconds)
+
+counts["seconds"] = pd.DataFrame(walks).median()
+percent = (100 * counts / counts.sum()).round(1)
+price = counts["seconds"] / counts["multiply–adds"]
+dearer = price["decoder.conv2"] / price["decoder.conv1"], price["encoder.conv1"] / price["encoder.conv2"]
+print(percent, f"\ndecoder.conv2: {percent.loc['decoder.conv2', 'seconds']} % of the seconds, you: {guess}")
+print(f"price of its multiply–adds: {dearer[0]:.1f} times decoder.conv1's")
+assert percent.loc[~is_dense, "seconds"].sum() > 70 and min(dearer) > 1.5
+
+# %% tags=["hide-input"]
+figure, ax = plt.subplots(figsize=(8, 4.6), layout="constrained")
+styles = {"parameters": "0.82", "multiply–adds": "0.55", "seconds": "0.15"}
+for offset, (column, color) in zip((-0.27, 0, 0.27), styles.items(), strict=True):
+    places = [place + offset for place in range(len(layers))]
+    bars = ax.barh(places, percent[column], height=0.27, color=color, label=column)
+    ax.bar_label(bars, fmt="%.1f", padding=3, fontsize=9)
+ax.set_yticks(range(len(layers)), layers)
+ax.set(xlim=(0, 57), xlabel="per cent of the whole network")
+ax.set_title("Dense layers hold the parameters, convolutions take the work and the time")
+ax.invert_yaxis()
+ax.legend(frameon=False, loc="lower right")
+ax.spines[["top", "right"]].set_visible(False)
+plt.show()
+
+# %% [markdown]
+# In kind, work predicts time: it goes into the convolutions. In amount it does not. The two layers with
+# a single channel on one side cost several times more *per multiply–add* than the two in the middle: a
+# processor is quick where it can use each number it has fetched many times, and one channel offers
+# little to do with it. Before you make a network faster, time its layers.
+
+# %% [markdown]
+# ## What one number can see
+#
+# A number behind one 5 × 5 convolution depends on 5 × 5 pixels. How many behind a second one? That is
+# its *receptive field*. Autograd can measure it: take one number in the middle of the second layer's
+# output and ask which pixels its gradient reaches.
+
+# %%
+guess = None  # pixels on a side
+probe = digit.clone().requires_grad_()
 features = model.encoder.conv1(probe)  # (1, 14, 28, 28)
 features = model.encoder.conv2(features).reshape(1, 7, 28, 28)
 features[0, 0, 14, 14].backward()
@@ -213,65 +318,96 @@ reach = probe.grad[0, 0].abs()  # (28, 28)
 
 rows, columns = reach.nonzero(as_tuple=True)
 height, width = (rows.max() - rows.min() + 1).item(), (columns.max() - columns.min() + 1).item()
-print(f"one number after two convolutions sees {height} × {width} pixels")
+print(f"one number after two convolutions sees {height} × {width} pixels, you: {guess}")
 assert (height, width) == (9, 9)
 
+# %% [markdown]
+# Each layer adds two pixels on each side. The gradient's *size* says more: how strongly the number answers
+# to each pixel. Average it over 25 digits, and over the seven numbers at that place, or the 28 of the code.
+#
+# *Predict* the two pictures. Does the middle of the window count as much as its rim?
+
 # %%
-figure, axes = plt.subplots(1, 2, figsize=(7, 3.4), layout="constrained")
-probe.grad = None
-model.encoder(probe)[0, 0].backward()
-fields = {"conv2: 9 × 9 pixels": reach, "code: the whole image": probe.grad[0, 0].abs()}
+probes = data.test_images[:25].clone().requires_grad_()
+
+
+def mean_gradient(outputs):  # of numbers (N, K), pixel by pixel
+    total = torch.zeros(28, 28)
+    for output in outputs.T:
+        (gradient,) = torch.autograd.grad(output.sum(), probes, retain_graph=True)
+        total += gradient[:, 0].abs().mean(dim=0)
+    return total / total.max()
+
+
+maps = model.encoder.conv2(model.encoder.conv1(probes)).reshape(-1, 7, 28, 28)
+local, whole = mean_gradient(maps[:, :, 14, 14]), mean_gradient(model.encoder(probes))
+
+# %% tags=["hide-input", "nbval-ignore-output"]
+figure, axes = plt.subplots(1, 2, figsize=(7.5, 3.8), layout="constrained")
+fields = {"a number after conv2": local, "a code number": whole}
 for ax, (title, field) in zip(axes, fields.items(), strict=True):
-    ax.imshow(field > 0, cmap="Greys", vmin=0, vmax=1.5)
+    shown = ax.imshow(field, cmap="viridis", vmin=0, vmax=1)
     ax.set(title=title, xlabel="pixel column", ylabel="pixel row")
-figure.suptitle("Pixels that one number depends on")
+figure.colorbar(shown, ax=axes, shrink=0.8, label="mean |gradient|, 1 = largest")
+figure.suptitle("After two convolutions a window, in the code the whole image")
 plt.show()
-assert (probe.grad != 0).float().mean() > 0.99
+
+window = local[10:19, 10:19]
+rim = torch.cat([window[0], window[-1], window[1:-1, 0], window[1:-1, -1]]).mean()
+print(f"window: middle 3 × 3 {window[3:6, 3:6].mean() / rim:.1f} times as strong as the rim")
+print(f"code: {(whole > 0).sum()} of 784 pixels; middle 16 × 16 {whole[6:22, 6:22].mean() / whole[:2].mean():.1f} times the top rows")
+assert window.min() > 0 and local.count_nonzero() == 81 and whole.min() > 0
+assert window[3:6, 3:6].mean() > 2 * rim and whole[6:22, 6:22].mean() > 1.5 * whole[:2].mean()
 
 # %% [markdown]
-# A window of 9 × 9 holds a piece of a stroke, never a digit. Whatever the code knows about whole
-# digits, the dense layer has to put together, from all 5,488 local findings at once.
-#
+# A window of 9 × 9 holds a piece of a stroke, never a digit, and its middle counts more than its rim: more
+# paths lead there. The code depends on every pixel, most on those where strokes occur. Whatever it knows
+# about whole digits, the dense layer has to put together, from all 5,488 local findings at once.
+
+# %% [markdown]
 # ## Before any training
 #
-# *Predict:* what does the untrained network return for a digit?
+# *Predict:* what does the untrained network `theirs` return for digits?
 
 # %% tags=["nbval-ignore-output"]
-data = load_mnist()
 digits = data.test_images[:8]
 with torch.no_grad():
-    untrained, codes = model(digits)
-print(f"code numbers between {codes.min():.2f} and {codes.max():.2f}")
-ax = show_reconstructions({"original": digits, "untrained": untrained})
+    rows = {"original": digits, "untrained": theirs(digits)[0], "trained": model(digits)[0]}
+
+ax = show_reconstructions(rows)
 ax.set_title("An untrained network forgets the image")
 plt.show()
-
-# %%
-spread_in, spread_out = digits.std(dim=0).mean(), untrained.std(dim=0).mean()
-assert untrained.shape == digits.shape and codes.shape == (8, 28)
-assert spread_out < 0.1 * spread_in
+spread = {name: images.std(dim=0).mean().item() for name, images in rows.items()}
+print("how far the eight differ (mean standard deviation of a pixel):")
+print(", ".join(f"{name} {value:.3f}" for name, value in spread.items()))
+assert spread["untrained"] < 0.1 * spread["original"] < 0.5 * spread["trained"]
 
 # %% [markdown]
-# Grey, and the same grey for every digit: the outputs differ from one another by less than a tenth
-# of what the inputs do. The shapes are right; nothing else is, yet.
-#
+# Grey, and the same grey for every digit: its eight outputs differ from one another by less than a tenth
+# of what the inputs do. The shapes are right; nothing else is, yet. Between the second row and the third
+# lies a training, and that is the next lesson.
+
+# %% [markdown]
 # ## What you can do now
 #
-# - Shapes: 1 × 28 × 28, then 14 × 28 × 28, then 5,488 in a row, then 28; and back.
-# - 318,480 parameters, 98 % of them in the dense layers; 4.7 million multiply–adds, 93 % in the convolutions.
-# - Before the code, each number sees 9 × 9 pixels. The code sees everything.
+# - Write an autoencoder, and walk through it: 1 × 28 × 28, 14 × 28 × 28, 5,488 in a row, 28, and back.
+# - Count: 318,480 parameters, 98 % of them in dense layers; 4.7 million multiply–adds, 93 % in
+#   convolutions. And time, because multiply–adds differ in price.
+# - Measure a receptive field: before the code each number sees 9 × 9 pixels, the code sees all.
 #
-# **An honest limit.** This is the source lesson's network, kept as it is, and it is not a good design: it
-# works at full resolution throughout and narrows in one step. Also $\tanh$ approaches −1, the
-# value of every black pixel, only in the limit, so the last layer must be pushed far to draw black.
-#
+# **An honest limit.** This network is not a good design: it works at full resolution throughout and
+# narrows in one step. And $\tanh$ reaches −1, the value of black, only in the limit, so the last layer must
+# be pushed far to draw it.
+
+# %% [markdown]
 # ## Exercises
 #
 # 1. *(easy)* How many parameters has `Autoencoder(hidden_dim=2)`? Predict, then count.
-# 2. *(medium)* Give both convolutions of the encoder a stride of 2 on paper. What happens to the
-#    feature maps, to the dense layer's parameters and to the multiply–adds?
-# 3. *(hard)* How many 5 × 5 convolutions (stride 1) does it take until one number in the middle sees the
-#    whole image? Check with autograd.
+# 2. *(medium)* Give both convolutions of the encoder a stride of 2. What happens to the feature maps, to
+#    the dense layer's parameters and to each layer's multiply–adds? Work it out on paper, then let
+#    `FlopCounterMode` check you.
+# 3. *(hard)* How many 5 × 5 convolutions (stride 1) does it take until the number in row 14 and column 14
+#    sees the whole image? Check with autograd.
 #
 # <details><summary>Solution 1</summary>
 #
@@ -285,8 +421,19 @@ assert spread_out < 0.1 * spread_in
 #
 # <details><summary>Solution 2</summary>
 #
-# 28 × 28 becomes 14 × 14, then 7 × 7. The dense layer reads 7 · 7 · 7 = 343 numbers instead of 5,488, so it has a
-# sixteenth of the weights. The first convolution does a quarter of the work, the second a sixteenth.
+# 28 × 28 becomes 14 × 14, then 7 × 7. The dense layer reads 7 · 7 · 7 = 343 numbers instead of 5,488, so it
+# has a sixteenth of the weights. The first convolution answers at a quarter of the places, the second at a
+# sixteenth: 68,600 + 120,050 + 9,604 = 198,254 multiply–adds instead of 2,348,864.
+#
+# ```python
+# strided = nn.Sequential(
+#     nn.Conv2d(1, 14, 5, stride=2, padding=2), nn.Conv2d(14, 7, 5, stride=2, padding=2),
+#     nn.Flatten(), nn.Linear(343, 28),
+# )
+# with FlopCounterMode(display=False) as counter:
+#     strided(digit)
+# counter.get_total_flops() // 2
+# ```
 # </details>
 #
 # <details><summary>Solution 3</summary>
@@ -295,19 +442,24 @@ assert spread_out < 0.1 * spread_in
 # further: seven layers.
 #
 # ```python
-# stack = nn.Sequential(*[nn.Conv2d(1, 1, 5, padding=2) for _ in range(7)])
-# x = torch.zeros(1, 1, 28, 28, requires_grad=True)
-# stack(x)[0, 0, 14, 14].backward()
-# (x.grad != 0).all()
+# for n in (6, 7):
+#     stack = nn.Sequential(*[nn.Conv2d(1, 1, 5, padding=2) for _ in range(n)])
+#     x = torch.zeros(1, 1, 28, 28, requires_grad=True)
+#     stack(x)[0, 0, 14, 14].backward()
+#     print(n, "layers:", (x.grad != 0).sum().item(), "of 784 pixels")  # 625, then 784
 # ```
 # </details>
-#
+
+# %% [markdown]
 # ## Further reading
 #
 # - S. Weidman, *Deep Learning from Scratch*, O'Reilly (2019), chapter 7: where this network comes from.
 # - A. Araujo, W. Norris and J. Sim, "Computing receptive fields of convolutional neural networks",
 #   *Distill* (2019): formulas for every stride and padding.
+# - W. Luo, Y. Li, R. Urtasun and R. Zemel, "Understanding the effective receptive field in deep
+#   convolutional neural networks", *NIPS* (2016): why the middle of the window counts most.
 # - I. Goodfellow, Y. Bengio and A. Courville, *Deep Learning*, MIT Press (2016), chapter 14: autoencoders,
 #   and other ways than a narrow code to keep them from copying.
-#
+
+# %% [markdown]
 # **Next:** [03 · The trainer](03_trainer.ipynb) makes it learn, and shows what careless training costs.
