@@ -5,25 +5,22 @@ BIN := .venv/bin
 READY := .venv/ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq install -c constraints.txt
 
-# Find or download MNIST once; if it is out of reach, the embedded images serve in all that follows.
-SETTLE = CONVAE_OFFLINE=$$($(BIN)/python tools/settle_data.py) && export CONVAE_OFFLINE
-
 # Idle threads sleep instead of spinning: slower on quiet cores, much faster beside a busy process.
 run test execute: export OMP_WAIT_POLICY := PASSIVE
 
 .PHONY: run lab test execute weights bench links
 
 run: $(READY) ## execute every lesson into build/, with pages to read
-	@$(SETTLE) && TQDM_DISABLE=1 $(BIN)/python tools/notebooks.py run
+	@$(BIN)/python tools/notebooks.py run
 
 lab: $(READY) ## open lesson 00 in JupyterLab
 	@$(BIN)/jupyter lab notebooks/00_why_autoencoders.ipynb
 
 test: $(READY) ## all tests, of the library and of the notebooks
-	@$(SETTLE) && $(BIN)/pytest tests && $(BIN)/pytest --nbval notebooks
+	@$(BIN)/pytest tests && $(BIN)/pytest --nbval notebooks
 
 execute: $(READY) ## for authors: run paired/*.py and store outputs (make execute ONLY="03 04")
-	@$(SETTLE) && TQDM_DISABLE=1 $(BIN)/python tools/notebooks.py execute $(ONLY)
+	@$(BIN)/python tools/notebooks.py execute $(ONLY)
 
 weights: $(READY) ## for authors: train the shipped networks anew (needs all of MNIST)
 	@$(BIN)/python benchmarks/make_weights.py

@@ -4,10 +4,10 @@ import os
 
 os.environ["TQDM_DISABLE"] = "1"  # progress bars are no output to compare; read at import
 
-from convae_lib import load_mnist
 
+def pytest_collection_finish(session):
+    """Before the first kernel starts, settle which MNIST all of them read."""
+    if any(item.path.suffix == ".ipynb" for item in session.items):
+        import tier
 
-def pytest_configure(config):
-    """Settle the data tier once, so that no test or kernel waits for an unreachable mirror."""
-    if load_mnist().source == "embedded":
-        os.environ["CONVAE_OFFLINE"] = "1"
+        tier.settle()

@@ -1,8 +1,6 @@
-import os
-from pathlib import Path
-
 import matplotlib
 import pytest
+import tier
 import torch
 from hypothesis import settings
 
@@ -22,28 +20,19 @@ def same_random_numbers():
 @pytest.fixture(scope="session")
 def data():
     """Whichever tier this machine has."""
+    tier.settle()
     return load_mnist()
 
 
 @pytest.fixture(scope="session")
 def embedded():
     """The embedded tier, on every machine."""
-    before = os.environ.get("CONVAE_OFFLINE")
-    os.environ["CONVAE_OFFLINE"] = "1"
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CONVAE_OFFLINE", "1")
         return load_mnist()
-    finally:
-        if before is None:
-            del os.environ["CONVAE_OFFLINE"]
-        else:
-            os.environ["CONVAE_OFFLINE"] = before
 
 
-def pytest_collection_modifyitems(items):
+def pytest_itemcollected(item):
     """A warning fails a test of the library; what Jupyter warns of beside a notebook does not."""
-    for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker(
-                # Sockets of the tests' servers may be collected late, in any test.
-                pytest.mark.filterwarnings("error", "ignore:unclosed <socket:ResourceWarning")
-            )
+    # Sockets of the tests' servers may be collected late, in any test.
+    item.add_marker(pytest.mark.filterwarnings("error", "ignore:unclosed <socket:ResourceWarning"))

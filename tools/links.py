@@ -12,6 +12,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+import whole
+
 ROOT = Path(__file__).parents[1]
 STAMPED = [
     "README.md",
@@ -46,7 +48,7 @@ def stamp(old, new):
     for name in STAMPED:
         text = (ROOT / name).read_text(encoding="utf-8")
         if old in text and old != new:
-            (ROOT / name).write_text(text.replace(old, new), encoding="utf-8")
+            whole.write(ROOT / name, text.replace(old, new))
             changed += 1
     return changed
 
