@@ -143,6 +143,8 @@ def execute_in_place(prefixes):
         }
         for number, cell in enumerate(notebook.cells):
             cell.id = f"cell-{number:02}"  # stable, so that a new run changes outputs only
+            if "hide-input" in cell.metadata.get("tags", []):
+                cell.metadata["jupyter"] = {"source_hidden": True}  # folded in JupyterLab
         rows[source.stem] = execute(notebook, source.stem)
         whole.write(NOTEBOOKS / f"{source.stem}.ipynb", nbformat.writes(notebook) + "\n")
         for name, png in figures(notebook).items():
