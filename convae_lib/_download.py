@@ -25,63 +25,71 @@ SLOWEST = 10_000  # bytes a second that a mirror must send, else the next one is
 
 
 def good(path: Path) -> bool:
-    return path.is_file() and calculate_md5(path) == FILES[path.name]
+    return os.access(path, os.R_OK) and path.is_file() and calculate_md5(path) == FILES[path.name]
 
 
 def complete(raw: Path) -> None:
     """Download the files that ``raw`` lacks, or raise ConnectionError."""
-    lacking = [name for name in reversed(FILES) if not good(raw / name)]  # the smallest first
-    for name in lacking:
-        errors = []
-        for mirror in MNIST.mirrors:
-            try:
-                content = _fetch(f"{mirror}{name}.gz", dict(MNIST.resources)[f"{name}.gz"])
-                break
-            except ConnectionError as error:
-                errors.append(str(error))
-        else:
-            raise ConnectionError(f"MNIST cannot be downloaded ({'; '.join(errors)})")
+    try:
+        for name in reversed(FILES):  # the smallest first
+            if not good(raw / name):
+                _put(gzip.decompress(_download(f"{name}.gz")), raw / name)
+    finally:
+        for part in [part for name in FILES for part in raw.glob(f"{name}.*.part")]:
+            with suppress(OSError):  # also those of processes that were killed
+                part.unlink()
+
+
+def _download(archive: str) -> bytes:
+    errors = []
+    for mirror in MNIST.mirrors:
         try:
-            _put(gzip.decompress(content), raw / name)
-        except OSError as error:
-            advice = "set CONVAE_DATA to a folder that can be written, or CONVAE_OFFLINE=1"
-            raise OSError(f"MNIST must be stored, got {raw} ({error}); {advice}") from error
-    for part in raw.glob("*.part") if lacking else ():  # of processes that were killed
-        with suppress(OSError):
-            part.unlink()
+            return _fetch(f"{mirror}{archive}", dict(MNIST.resources)[archive])
+        except ConnectionError as error:
+            errors.append(str(error))
+    raise ConnectionError(f"MNIST cannot be downloaded ({'; '.join(errors)})")
 
 
 def _fetch(url: str, md5: str) -> bytes:
     """Download a file into memory, or raise ConnectionError, soon where it comes too slowly."""
     errors: list[Exception] = []
-    with BytesIO() as content, tqdm(desc=url, unit="B", unit_scale=True, leave=False) as bar:
+    with BytesIO() as data, tqdm(desc=url, total=1, leave=False, unit="B", unit_scale=True) as bar:
 
         def download() -> None:
             try:
-                pooch.HTTPDownloader(progressbar=bar, timeout=PATIENCE)(url, content, None)
+                pooch.HTTPDownloader(progressbar=bar, timeout=PATIENCE)(url, data, None)
             except Exception as error:
                 errors.append(error)
 
         thread = threading.Thread(target=download, daemon=True)
         thread.start()
-        start = time.monotonic()
+        seen = 0
         while thread.is_alive():
             thread.join(timeout=PATIENCE)
-            if thread.is_alive() and content.tell() < SLOWEST * (time.monotonic() - start):
+            before, seen = seen, data.tell()
+            if thread.is_alive() and seen - before < SLOWEST * PATIENCE:
                 raise ConnectionError(f"{url} sends less than {SLOWEST:,} bytes a second")
-        if errors or hashlib.md5(content.getvalue()).hexdigest() != md5:
-            raise ConnectionError(f"{url}: {errors[0] if errors else 'another checksum'}")
-        return content.getvalue()
+        if errors or hashlib.md5(data.getvalue()).hexdigest() != md5:
+            why = type(errors[0]).__name__ if errors else "another checksum"
+            raise ConnectionError(f"{url}: {why}")
+        return data.getvalue()
 
 
 def _put(content: bytes, path: Path) -> None:
     """Write a file, whole or not at all; another one that lies there is kept beside it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.part")
-    part.write_bytes(content)
-    if os.path.lexists(path) and not good(path):
-        kept = path.with_name(f"{path.name}.rejected-{time.time_ns()}")
-        path.rename(kept)
-        print(f"{path.name} was not the MNIST file: kept as {kept.name}, replaced")
-    with suppress(FileNotFoundError):  # another process put all in place, and cleaned up
-        part.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for _ in range(5):
+            part.write_bytes(content)
+            with suppress(FileNotFoundError):  # another process was faster, and cleaned up
+                if os.path.lexists(path) and not good(path):
+                    path.rename(kept := path.with_name(f"{path.name}.rejected-{time.time_ns()}"))
+                    print(f"{path.name} was not the MNIST file: kept as {kept.name}, replaced")
+                part.replace(path)
+            if good(path):
+                return
+        raise OSError(f"{path.name} is not what was written")
+    except OSError as error:
+        advice = "set CONVAE_DATA to a folder that can be written, or CONVAE_OFFLINE=1"
+        raise OSError(f"MNIST must be stored, got {path.parent} ({error}); {advice}") from error

