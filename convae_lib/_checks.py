@@ -13,11 +13,8 @@ Array = ArrayLike | torch.Tensor
 def check_tensor(x: Any, name: str) -> None:
     """Raise unless ``x`` is a tensor with at least one row."""
     if not isinstance(x, torch.Tensor):
-        kind = type(x).__name__
-        raise TypeError(
-            f"{name} must be a torch.Tensor, got {kind}; torch.as_tensor(...) makes one"
-        )
-    if x.ndim == 0 or x.shape[0] == 0:
+        raise TypeError(f"{name} must be a torch.Tensor, got {type(x).__name__}; make it one")
+    if x.ndim == 0 or 0 in x.shape:
         raise ValueError(f"{name} must hold at least one example, got shape {tuple(x.shape)}")
 
 
@@ -27,14 +24,13 @@ def check_images(
     """Raise unless ``x`` holds floating-point images (N, C, H, W), of ``shape`` and ``dtype``."""
     check_tensor(x, name)
     if not x.is_floating_point():
-        raise TypeError(
-            f"{name} must hold floating-point pixels, got {x.dtype}; use scale_images(...)"
-        )
+        raise TypeError(f"{name} must hold floating-point pixels, got {x.dtype}; scale_images(...)")
     if x.ndim != 4 or shape not in (None, tuple(x.shape[1:])):
         wanted = ", ".join(map(str, shape or ("C", "H", "W")))
         remedy = "make the network with image_shape=images.shape[1:]" if shape else "reshape them"
         raise ValueError(f"{name} must have shape (N, {wanted}), got {tuple(x.shape)}; {remedy}")
-    if dtype not in (None, x.dtype) and not torch.is_autocast_enabled(x.device.type):
+    cast = torch.float64 not in (dtype, x.dtype) and not x.is_meta  # if autocast is on
+    if dtype not in (None, x.dtype) and not (cast and torch.is_autocast_enabled(x.device.type)):
         raise TypeError(f"{name} must hold {dtype} numbers, got {x.dtype}; use .to({dtype})")
 
 
@@ -64,13 +60,14 @@ def as_array(values: Any) -> NDArray[Any]:
 
 
 def as_table(values: Any, name: str, rows: int | None = None) -> NDArray[Any]:
-    """The values as an array (N, features) of finite real numbers, else a clear error."""
+    """The values as a floating-point array (N, features) of sane numbers, else a clear error."""
     table = as_array(values)
     if table.ndim != 2 or 0 in table.shape or table.dtype.kind not in "biuf":
         got = f"{table.dtype} of shape {table.shape}; flatten images with images.flatten(1)"
         raise ValueError(f"{name} must be a table (N, features) of real numbers, got {got}")
-    if not np.isfinite(table).all():
-        raise ValueError(f"{name} must be finite, got NaN or infinity; look where they come from")
+    table = table.astype(np.result_type(table, np.float32))
+    if (largest := np.abs(table).max()) and not 1e-15 < largest < 1e15:  # squares must not be 0
+        raise ValueError(f"{name} must be finite, 1e-15 to 1e15 in size, got {largest:g}; look why")
     if rows not in (None, len(table)):
         raise ValueError(f"{name} must have {rows} rows, one for each code, got {len(table)}")
     return table
@@ -79,6 +76,8 @@ def as_table(values: Any, name: str, rows: int | None = None) -> NDArray[Any]:
 def as_labels(values: Any, name: str, rows: int) -> NDArray[Any]:
     """The values as an array (rows,) of labels, else a clear error."""
     labels = as_array(values)
+    if (labels != labels).any():
+        raise ValueError(f"{name} must name every row, got NaN; leave rows without a label out")
     if labels.shape != (rows,):
         raise ValueError(f"{name} must have shape ({rows},), one for each row, got {labels.shape}")
     return labels

@@ -6,7 +6,7 @@ import torch
 from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
-from ._checks import check_count, check_images
+from ._checks import as_table, check_count, check_images
 from ._running import device_of, inference
 from .models import LinearAutoencoder
 
@@ -22,7 +22,7 @@ def reconstruct(
     check_images(images, "images")
     check_count(batch_size, "batch_size")
     device, results = device_of(model), []
-    for batch in images.split(batch_size):
+    for batch in images.split(min(int(batch_size), len(images))):
         with inference(model):
             output = model(batch.to(device))
         _check_output(output, batch)
@@ -63,16 +63,17 @@ def pca_baseline(train_images: Tensor, code_size: int = 28) -> LinearAutoencoder
     """
     check_images(train_images, "train_images")
     check_count(code_size, "code_size")
-    pixels = train_images.detach().cpu().flatten(start_dim=1)  # (N, C * H * W)
+    pixels = as_table(train_images.flatten(start_dim=1), "train_images")  # (N, C * H * W)
     if code_size > (most := min(len(pixels) - 1, pixels.shape[1])):
         why = "no more than pixels, fewer than images"
         raise ValueError(
             f"code_size must be at most {most} here ({why}), got {code_size}; ask for less"
         )
-    exact = pixels if pixels.dtype == torch.float64 else pixels.float()
-    pca = PCA(code_size, svd_solver="covariance_eigh").fit(exact.numpy())
-    components, mean = (torch.from_numpy(array) for array in (pca.components_, pca.mean_))
-    return LinearAutoencoder(components.to(pixels.dtype), mean.to(pixels.dtype))
+    solver = "covariance_eigh" if pixels.shape[1] <= len(pixels) else "full"  # both are exact
+    pca = PCA(code_size, svd_solver=solver).fit(pixels)
+    mean = pca.mean_.reshape(train_images.shape[1:])
+    components, mean = (torch.from_numpy(x).to(train_images.dtype) for x in (pca.components_, mean))
+    return LinearAutoencoder(components, mean)
 
 
 def _check_output(output: Any, images: Tensor) -> None:

@@ -50,8 +50,8 @@ class ConvLayer(nn.Module):
         flatten: bool = False,
     ):
         super().__init__()
-        if filter_size % 2 == 0:
-            odd = f"{filter_size - 1} or {filter_size + 1}, or the image grows by a pixel"
+        if filter_size < 1 or filter_size % 2 == 0:
+            odd = f"{max(filter_size - 1, 1)} or {max(filter_size + 1, 3)}, or the size changes"
             raise ValueError(f"filter_size must be odd, got {filter_size}; use {odd}")
         self.conv = nn.Conv2d(in_channels, out_channels, filter_size, padding=filter_size // 2)
         self.activation = activation
@@ -86,6 +86,6 @@ class ResidualBlock(nn.Module):
 
 
 def _dropout_keeping(keep: float) -> nn.Dropout:
-    if not 0 < keep <= 1:
+    if callable(keep) or not 0 < keep <= 1:  # an activation is the next argument of DenseLayer
         raise ValueError(f"dropout, the chance to keep a unit, must lie in (0, 1], got {keep}")
     return nn.Dropout(1 - keep)

@@ -145,7 +145,7 @@ class ResidualAutoencoder(nn.Module):
 class LinearAutoencoder(nn.Module):
     """PCA as an autoencoder: what `pca_baseline` fits, from lesson 00.
 
-    ``components`` (hidden_dim, C · H · W) has orthonormal rows, ``mean`` (C · H · W) is the mean
+    ``components`` (hidden_dim, C · H · W) has orthonormal rows, ``mean`` (C, H, W) is the mean
     image; no optimizer changes them.
     """
 
@@ -154,9 +154,10 @@ class LinearAutoencoder(nn.Module):
         self.components, self.mean = nn.Buffer(components), nn.Buffer(mean)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        code = (x.flatten(start_dim=1) - self.mean) @ self.components.T  # (N, hidden_dim)
-        pixels = code @ self.components + self.mean  # (N, C * H * W)
-        return pixels.reshape(x.shape), code  # (N, C, H, W), (N, hidden_dim)
+        check_images(x, "images", self.mean.shape, self.mean.dtype)
+        code = (x - self.mean).flatten(start_dim=1) @ self.components.T  # (N, hidden_dim)
+        image = self.mean + (code @ self.components).reshape(x.shape)  # (N, C, H, W)
+        return image, code
 
 
 def load_pretrained(name: Literal["lesson", "better"]) -> Autoencoder | ResidualAutoencoder:
@@ -167,7 +168,7 @@ def load_pretrained(name: Literal["lesson", "better"]) -> Autoencoder | Residual
     `load_mnist` tests on, in either tier, was in their training set. First used in lesson 05.
     """
     networks = {"lesson": Autoencoder, "better": ResidualAutoencoder}
-    if name not in networks:
+    if name not in [*networks]:
         raise ValueError(f"name must be one of {sorted(networks)}, got {name!r}; or train your own")
     with torch.device("cpu"):
         model: Autoencoder | ResidualAutoencoder = networks[name](hidden_dim=28)
