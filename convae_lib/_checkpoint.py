@@ -1,15 +1,17 @@
 """The file in which `PyTorchTrainer.fit` keeps a long training."""
 
-import os
 from pathlib import Path
-from textwrap import shorten
 from typing import Any
 
+import numpy as np
 import torch
 
-from ._running import generators
+from ._running import generators, undivided
 
 ADVICE = "choose another name, or delete it to begin anew"
+CHANGED = {"lr", "momentum", "betas", "last_epoch", "T_i", "T_cur"}  # by the training
+NUMBERS: list[Any] = [np.float64(0).__reduce__()[0], np.dtype]  # numpy's, which a rate may be
+NUMBERS += [type(np.dtype(kind)) for kind in (np.bool_, np.int64, np.float32, np.float64)]
 
 
 class Checkpoint:
@@ -21,48 +23,56 @@ class Checkpoint:
     def __init__(
         self, path: Path, parts: dict[str, Any], device: torch.device, settings: dict[str, Any]
     ):
-        self.path, self.generators = path, generators(device)
+        self.path, self.generators = path.resolve(), generators(device)
         self.parts = {name: part for name, part in parts.items() if part is not None}
         self.settings = settings | {name: _describe(part) for name, part in self.parts.items()}
-        if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
-            raise OSError(f"checkpoint must lie in a folder that can be written, got {path}")
+        self.unfinished = self.path.with_name(f"{self.path.name}.part")
+        try:
+            self.unfinished.touch()
+            self.unfinished.unlink()
+        except OSError as error:
+            got = f"{path} ({error.strerror})"
+            raise OSError(f"checkpoint must lie in a folder to write to, got {got}") from error
 
+    @undivided()
     def save(self, **progress: Any) -> None:
         """Write all of it, or leave the file as it was."""
         state = {name: part.state_dict() for name, part in self.parts.items()} | progress
-        state["generators"] = [generator.get_rng_state() for generator in self.generators]
-        unfinished = self.path.with_name(f"{self.path.name}.part")
-        torch.save(state | {"settings": self.settings}, unfinished)
-        unfinished.replace(self.path)
+        state["generators"] = [generator.get_state() for generator in self.generators]
+        torch.save(state | {"settings": self.settings}, self.unfinished)
+        self.unfinished.replace(self.path)
 
     def load(self) -> Any:
         """Restore what `save` wrote, and return it; None where there is no file."""
         if not self.path.exists():
             return None
         try:
-            state = torch.load(self.path, map_location="cpu", weights_only=True)
-            found = state["settings"]
+            with torch.serialization.safe_globals(NUMBERS):
+                state = torch.load(self.path, map_location="cpu", weights_only=True)
+            found = dict(state["settings"])
         except Exception as error:
-            reason = f"{self.path}, which cannot be read ({error}); {ADVICE}"
-            raise ValueError(f"checkpoint must be a file of fit's, got {reason}") from error
+            got = f"{self.path}, which cannot be read ({error!s:.40}); {ADVICE}"
+            raise ValueError(f"checkpoint must be a file of fit's, got {got}") from error
         for name in self.settings | found:
-            theirs, ours = (str(settings.get(name)) for settings in (found, self.settings))
+            theirs, ours = (str(x.get(name)) for x in (found, self.settings))
             if theirs != ours:
-                got = (
-                    f"{self.path} of another {name}: {shorten(theirs, 80)}, not {shorten(ours, 80)}"
-                )
-                raise ValueError(f"checkpoint must belong to this training, got {got}; {ADVICE}")
+                got = f"{self.path} of another {name}: {theirs:.80}, not {ours:.80}; {ADVICE}"
+                raise ValueError(f"checkpoint must belong to this training, got {got}")
         for name, part in self.parts.items():
             part.load_state_dict(state[name])
         for generator, before in zip(self.generators, state["generators"], strict=False):
-            generator.set_rng_state(before)
+            generator.set_state(before)
         return state
 
 
 def _describe(part: Any) -> str:
-    made_of: Any = ""
+    """What is the same in two runs of one training, whenever one looks."""
+    state = part.state_dict().items()
     if isinstance(part, torch.nn.Module):
-        made_of = {name: [*tensor.shape] for name, tensor in part.state_dict().items()}
-    elif isinstance(part, torch.optim.Optimizer):
-        made_of = part.defaults, [len(group["params"]) for group in part.param_groups]
+        return f"{type(part).__name__} {[(name, x.dtype, *x.shape) for name, x in state]}"
+    made_of: Any = {key: x for key, x in state if key[0] != "_" and key not in CHANGED}
+    if isinstance(part, torch.optim.Optimizer):
+        kept = [key for key in part.defaults if key not in CHANGED]
+        groups = [(len(group["params"]), *map(group.get, kept)) for group in part.param_groups]
+        made_of = part.defaults, groups
     return f"{type(part).__name__} {made_of}"

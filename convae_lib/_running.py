@@ -4,7 +4,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from itertools import chain
 
 import torch
 from torch import nn
@@ -14,8 +14,8 @@ from torch import nn
 def inference(model: nn.Module) -> Iterator[None]:
     """Evaluation mode and no autograd inside; every module's own mode is restored after."""
     modes = [(module, module.training) for module in model.modules()]
-    model.eval()
     try:
+        model.eval()
         with torch.inference_mode():
             yield
     finally:
@@ -25,36 +25,39 @@ def inference(model: nn.Module) -> Iterator[None]:
 
 def device_of(model: nn.Module) -> torch.device:
     """The device of the model's first parameter or buffer, the CPU if it has neither."""
-    for tensor in (*model.parameters(), *model.buffers()):
+    for tensor in chain(model.parameters(), model.buffers()):
         return tensor.device
     return torch.device("cpu")
 
 
-def generators(device: torch.device) -> list[Any]:
-    """What holds the state of torch's generators: for the CPU, and for a GPU."""
-    return [
-        torch.random,
-        *([getattr(torch, device.type)] if device.type in ("cuda", "mps") else []),
-    ]
+def generators(device: torch.device) -> list[torch.Generator]:
+    """What torch draws from by default: the CPU's generator, and that of a GPU."""
+    if device.type == "cuda":
+        return [torch.default_generator, torch.cuda.default_generators[device.index]]
+    if device.type == "mps":
+        return [torch.default_generator, torch.mps._get_default_mps_generator()]
+    return [torch.default_generator]
 
 
 @contextmanager
 def seeded(seed: int | None, device: torch.device) -> Iterator[None]:
     """Draw from ``seed`` inside, if it is one; the generators go on as before afterwards."""
-    before = [(generator, generator.get_rng_state()) for generator in generators(device)]
-    if seed is not None:
-        torch.manual_seed(seed)
+    drawn = generators(device) if seed is not None else []
+    before = [generator.get_state() for generator in drawn]
     try:
+        for generator in drawn:
+            generator.manual_seed(int(seed or 0))
         yield
     finally:
-        for generator, state in before if seed is not None else ():
-            generator.set_rng_state(state)
+        for generator, state in zip(drawn, before, strict=True):
+            generator.set_state(state)
 
 
 @contextmanager
 def undivided() -> Iterator[None]:
     """Let Ctrl-C, which reaches the main thread only, wait for the end of the block."""
-    if threading.current_thread() is not threading.main_thread():
+    main = threading.current_thread() is threading.main_thread()
+    if not main or not callable(signal.getsignal(signal.SIGINT)):
         yield
         return
     waiting: list[int] = []
@@ -64,4 +67,4 @@ def undivided() -> Iterator[None]:
     finally:
         signal.signal(signal.SIGINT, before)
         if waiting:
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)

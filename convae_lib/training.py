@@ -109,26 +109,26 @@ class PyTorchTrainer:
         self._check_optimizer(scheduler)
 
         history = self.history = History()
-        device, first, seconds = device_of(self.model), 1, 0.0
+        device, first, seconds, file = device_of(self.model), 1, 0.0, None
         with seeded(seed, device):
-            file = None
             if checkpoint is not None:
                 parts = {"model": self.model, "optimizer": self.optim, "scheduler": scheduler}
                 settings = {"data": [*x_train.shape], "batch_size": batch_size, "seed": seed}
                 file = Checkpoint(Path(checkpoint), parts, device, settings)
-                if state := file.load():
-                    vars(history).update(state["history"])
-                    first, seconds = state["epoch"] + 1, history.rows[-1]["seconds"]
-                    print(f"{checkpoint}: going on after epoch {state['epoch']}")
-                    if state["stopped"]:  # by the callback
-                        return history
+                with undivided():
+                    if state := file.load():
+                        vars(history).update(state["history"])
+                        first, seconds = state["epoch"] + 1, history.rows[-1]["seconds"]
+                        epochs = 0 if state["stopped"] else epochs  # by the callback
+                        print(f"{checkpoint}: going on after epoch {state['epoch']}")
             try:
                 for epoch in range(first, epochs + 1):
                     start = time.perf_counter()
                     self.model.train()
                     total = 0.0
                     order = torch.randperm(len(x_train), device="cpu")
-                    for rows in tqdm(order.split(batch_size), desc=f"epoch {epoch}", leave=False):
+                    batches = order.split(int(batch_size))
+                    for rows in tqdm(batches, desc=f"epoch {epoch}", leave=False):
                         total += self._step(x_train[rows], y_train[rows], scheduler) * len(rows)
                     seconds += time.perf_counter() - start
                     if epoch % eval_every != 0 and epoch != epochs:
@@ -165,23 +165,24 @@ class PyTorchTrainer:
         for start in range(0, len(x), size):
             yield x[start : start + size], y[start : start + size]
 
+    @undivided()
     def _step(self, x: Tensor, y: Tensor, scheduler: LRScheduler | None) -> float:
         self.optim.zero_grad()
         loss = self._loss(x, y, "training loss")
         loss.backward()
-        with undivided():
-            self.optim.step()
-            self.history.batch_losses.append(loss.item())
-            if scheduler is not None:
-                scheduler.step()
+        self.optim.step()
+        self.history.batch_losses.append(loss.item())
+        if scheduler is not None:
+            scheduler.step()
         return loss.item()
 
     def _loss(self, x: Tensor, y: Tensor, name: str) -> Tensor:
         device = device_of(self.model)
-        output = self.model(x.to(device))
-        if isinstance(output, tuple | list):
-            output = output[0]
-        y = y.to(device)
+        output, y = self.model(x.detach().to(device)), y.detach().to(device)
+        output = output[0] if isinstance(output, tuple | list) else output
+        if not isinstance(output, Tensor):
+            got = type(output).__name__
+            raise TypeError(f"model must return a tensor, or several, got {got}; return those")
         allowed = {output.shape}
         if not y.is_floating_point() and output.shape[1:2] != (1,):
             allowed.add(output.shape[:1] + output.shape[2:])  # class numbers for scores (N, K, …)
@@ -189,23 +190,26 @@ class PyTorchTrainer:
             got = f"{tuple(y.shape)}, which the criterion would broadcast; reshape it"
             raise ValueError(f"y must have the output's shape, {tuple(output.shape)}, got {got}")
         loss = self.criterion(output, y)
+        kind = getattr(self.criterion, "reduction", "mean")
+        if not isinstance(loss, Tensor) or loss.numel() != 1 or kind == "sum":
+            got = f'{loss}, reduction="{kind}"; take the "mean"'
+            raise ValueError(f"criterion must return a tensor, the mean of a batch, got {got}")
         if not loss.isfinite().all():
             advice = "lower the learning rate, and look for NaN or unscaled values in the data"
             raise FloatingPointError(f"the {name} must be finite, got {loss}; {advice}")
         return loss
 
     def _check_optimizer(self, scheduler: LRScheduler | None) -> None:
-        held = {id(p) for group in self.optim.param_groups for p in group["params"]}
+        groups = getattr(self.optim, "param_groups", [])  # none if it is no optimizer
+        held = {id(p) for group in groups for p in group["params"]}
         if held.isdisjoint(map(id, self.model.parameters())):
-            raise ValueError(
-                "optim must hold the model's parameters, got others; make it from them"
-            )
-        if scheduler is not None and scheduler.optimizer is not self.optim:
+            raise ValueError("optim must hold the model's parameters, got others; make it anew")
+        if scheduler is not None and getattr(scheduler, "optimizer", None) is not self.optim:
             raise ValueError("scheduler must step the trainer's optim, got another's; make it anew")
         if isinstance(self.optim, LBFGS) or isinstance(scheduler, ReduceLROnPlateau):
             raise ValueError(
-                "optim and scheduler must step without asking for the loss, got LBFGS or "
-                "ReduceLROnPlateau; use AdamW, and call the latter's step in a callback"
+                "optim and scheduler must step without the loss, got LBFGS or ReduceLROnPlateau; "
+                "use AdamW, and call the latter's step in a callback"
             )
 
 
