@@ -1,166 +1,139 @@
-"""Measure what the course claims: `make bench`, an hour and more on two quiet cores.
+"""Measure what the course claims: `make bench`, an hour and a half on two quiet cores.
 
 python benchmarks/bench.py [ablation] [code_sizes] [speed]   measure all, or only these
 QUICK=1 python benchmarks/bench.py                           two minutes: does everything run?
-python benchmarks/bench.py table                             print the table, write it to README.md
+python benchmarks/bench.py table                             write README.md from the results
 
-Results are stored in benchmarks/results/, one CSV each, when a part is complete, and README shows
-them; those of a quick run are stored in build/, and they say nothing about the course.
+Each finished row is kept in build/bench, where the same command goes on after a kill; delete that
+folder to start afresh. When all is measured, the rows move to benchmarks/results.
 """
 
+import json
 import os
 import platform
 import re
 import sys
-from dataclasses import dataclass
+from collections import namedtuple
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
+import evaluation
+import maps
 import pandas as pd
 import sklearn
 import torch
-from contests import speed
-from recipes import RIVALS
-from studies import ablation, code_sizes
+import training
+from studies import CODE_SIZES, STUDIES, ablation, code_sizes
 
 from convae_lib import load_mnist
 
-ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "benchmarks" / "results"
+HERE = Path(__file__).parent
+README, RESULTS, BUILD = HERE / "README.md", HERE / "results", HERE.parent / "build" / "bench"
+SCRIPTS = {"training": training, "evaluation": evaluation, "maps": maps}
+CIRCUMSTANCES = ["machine", "torch", "scikit-learn", "date"]
+Images = namedtuple("Images", "train validation test test_labels")  # (N, 1, 28, 28), in [-1, 1]
+INTRODUCTION = """# Results
+
+Medians over seeds 0, 1 and 2, with the range where they differ. Contenders take turns, and *times
+convae_lib's* divides the seconds of one and the same turn."""
+
+
+def speed(images, comparison, contender, seed):
+    return SCRIPTS[comparison].measure(images, contender, seed)
+
+
 PARTS = {"ablation": ablation, "code_sizes": code_sizes, "speed": speed}
-README = ROOT / "README.md"
-MARKS = ("<!-- written by make bench -->", "<!-- end -->")
-NAMES = {  # rows of the studies that README shows, in its words
-    "PCA-28": "PCA-28",
-    "the lesson's recipe": "the source lesson's network and recipe, 1 epoch",
-    "14 epochs": "`ResidualAutoencoder`, 14 epochs",
+CASES = {  # what distinguishes a part's rows; each is measured with every seed, but PCA
+    "ablation": [{"study": "baseline", "name": "PCA-28", "seed": 0}]
+    + [{"study": study, "name": name} for study in STUDIES for name in STUDIES[study]],
+    "code_sizes": [{"code_size": size} for size in CODE_SIZES],
+    "speed": [{"comparison": c, "contender": n} for c in SCRIPTS for n in SCRIPTS[c].CONTENDERS],
 }
-WORDS = {  # results in speed.csv, in README's words
-    "test_error": "test error {:.4f}",
-    "trustworthiness": "trustworthiness {:.3f}",
-    "knn_accuracy": "kNN {:.3f}",
-    "peak_mb": "{:,.0f} MB more at the peak",
-}
-CIRCUMSTANCES = ("machine", "torch", "scikit-learn", "date")
-VALIDATION = 5000  # the last images of the training set, kept for choosing
-
-
-@dataclass(frozen=True)
-class Images:
-    """What is trained on, chosen on and tested on: (N, 1, 28, 28) each, in [-1, 1]."""
-
-    train: torch.Tensor
-    validation: torch.Tensor
-    test: torch.Tensor
-    test_labels: torch.Tensor
 
 
 def load(quick):
     data = load_mnist()
-    if quick:
-        images = data.train_images[:2000], data.train_images[2000:3000], data.test_images[:1000]
-        return Images(*images, data.test_labels[:1000])
-    if data.source != "mnist":
+    if data.source != "mnist" and not quick:
         sys.exit("The benchmarks need all of MNIST, which was not found (see above).")
-    images = data.train_images[:-VALIDATION], data.train_images[-VALIDATION:], data.test_images
-    return Images(*images, data.test_labels)
+    train, test = data.train_images[: 1200 if quick else None], slice(500 if quick else None)
+    kept = -(len(train) // 12)  # for choosing: the last 5,000 of MNIST's 60,000
+    return Images(train[:kept], train[kept:], data.test_images[test], data.test_labels[test])
 
 
 def circumstances():
     """Where and when: stored beside every measurement."""
-    machine = platform.processor() or platform.machine()
-    if Path("/proc/cpuinfo").exists():
-        names = re.findall(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text())
-        machine = names[0] if names else machine
-    threads = f"{machine}, {torch.get_num_threads()} threads"
-    date = datetime.now(UTC).date().isoformat()
-    values = (threads, torch.__version__, sklearn.__version__, date)
+    cpus = Path("/proc/cpuinfo")
+    found = re.search(r"model name\s*: (.+)", cpus.read_text() if cpus.exists() else "")
+    machine = f"{found[1] if found else platform.machine()}, {torch.get_num_threads()} threads"
+    values = (machine, torch.__version__, sklearn.__version__, f"{datetime.now(UTC):%Y-%m-%d}")
     return dict(zip(CIRCUMSTANCES, values, strict=True))
 
 
-def measure(part, quick):
-    """Run one part; store its rows once it is complete, and return where."""
-    images, seeds = load(quick), range(1 if quick else 3)
-    rows = []
-    for row in PARTS[part](images, seeds, quick, report=lambda text: print(f"{part}: {text}")):
-        rows.append(row | circumstances())
-        print("    " + ", ".join(f"{key} {value}" for key, value in row.items()), flush=True)
-    path = (ROOT / "build" if quick else RESULTS) / f"{part}.csv"
-    path.parent.mkdir(exist_ok=True)
-    pd.DataFrame(rows).to_csv(path, index=False, float_format="%.6g")
-    return path
+def run(measure, cases, seeds, path):
+    """Return the rows of all cases and seeds, measuring those that ``path`` does not keep yet."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+b") as file:
+        file.seek(0)
+        whole = [line for line in file if line.endswith(b"\n")]  # a kill may cut the last one
+        file.truncate(sum(map(len, whole)))
+        rows = [json.loads(line) for line in whole]
+        for key in ({"seed": seed} | case for seed in seeds for case in cases[:: (-1) ** seed]):
+            if not any(key.items() <= row.items() for row in rows):
+                print(path.stem, *key.values(), sep=", ", flush=True)
+                rows.append(key | measure(**key) | circumstances())
+                file.write(json.dumps(rows[-1]).encode() + b"\n")
+                file.flush()
+    return pd.DataFrame(rows)
 
 
-def table(folder=RESULTS):
-    """The stored results as Markdown: what README shows."""
-    lines = ["| model | parameters | seconds of training | test error |", "|---|---|---|---|"]
-    studies = pd.read_csv(folder / "ablation.csv")
-    names = NAMES | {rival: rival for rival in RIVALS}
-    for name, rows in studies[studies["name"].isin(names)].groupby("name", sort=False):
-        error = f"{rows.test_error.mean():.4f}"
-        if len(rows) > 1:
-            error += f" ± {rows.test_error.std():.5f}"
-        parameters = rows.parameters.iloc[0]
-        lines.append(f"| {names[name]} | {parameters:,} | {rows.seconds.median():.3g} | {error} |")
-    lines += ["", _footer(studies, "means ± standard deviation of errors, medians of seconds")]
-
-    lines += ["", "| comparison | contender | seconds | times as fast | result |", "|---" * 5 + "|"]
-    contests = pd.read_csv(folder / "speed.csv")
-    for comparison, contenders in contests.groupby("comparison", sort=False):
-        first = None
-        for contender, rows in contenders.groupby("contender", sort=False):
-            low, median, high = rows.seconds.min(), rows.seconds.median(), rows.seconds.max()
-            first = first or median
-            cells = [
-                comparison,
-                contender,
-                f"{median:.2f} ({low:.2f}–{high:.2f})",
-                f"{first / median:.1f}",
-                _result(rows),
-            ]
-            lines.append(f"| {' | '.join(cells)} |")
-
-    lines += ["", _footer(contests, "medians (range) of seconds, means of results")]
-    return "\n".join(lines)
+def table(rows, key):
+    """Markdown: medians for each value of ``key``, with the range where seeds differ."""
+    where = "{}, torch {}, scikit-learn {}, {}".format
+    runs = dict.fromkeys(where(*run) for run in rows[CIRCUMSTANCES].to_numpy())
+    rows = rows.drop(columns=["study", "comparison", "seed", *CIRCUMSTANCES], errors="ignore")
+    cells = rows.dropna(axis="columns", how="all").groupby(key, sort=False).agg(cell).reset_index()
+    lines = [cells.columns, ["---"] * len(cells.columns), *cells.astype(str).to_numpy()]
+    return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), "", *runs])
 
 
-def _footer(rows, statistics):
-    where = [*CIRCUMSTANCES]
-    runs = "; ".join(
-        f"{machine}, torch {version}, scikit-learn {sklearn_version}, {date}"
-        for machine, version, sklearn_version, date in rows[where].drop_duplicates().to_numpy()
-    )
-    return f"Seeds {', '.join(map(str, sorted(set(rows['seed']))))}: {statistics}. {runs}."
+def cell(values):
+    form = ",.0f" if values.max() >= 100 else "#.3g"
+    low, median, high = (format(value, form) for value in values.quantile([0, 0.5, 1]))
+    return "–" if median == "nan" else median if low == high else f"{median} ({low}–{high})"
 
 
-def _result(rows):
-    means = rows[list(WORDS)].mean().dropna()
-    return ", ".join(WORDS[column].format(value) for column, value in means.items())
-
-
-def write_table():
-    text = README.read_text(encoding="utf-8")
-    start, rest = text.split(MARKS[0])
-    _, end = rest.split(MARKS[1])
-    README.write_text(f"{start}{MARKS[0]}\n{table()}\n{MARKS[1]}{end}", encoding="utf-8")
+def tables(folder):
+    """All results as Markdown."""
+    texts = [INTRODUCTION]
+    for part, key in (("ablation", "name"), ("code_sizes", "code_size")):
+        texts += [PARTS[part].__doc__, table(pd.read_csv(folder / f"{part}.csv"), key)]
+    for comparison, rows in pd.read_csv(folder / "speed.csv").groupby("comparison", sort=False):
+        ours = rows[rows["contender"] == "convae_lib"].set_index("seed")["seconds"]
+        rows.insert(4, "times convae_lib's", rows["seconds"] / rows["seed"].map(ours))
+        texts += [SCRIPTS[comparison].__doc__.strip(), table(rows, "contender")]
+    return "\n\n".join(texts) + "\n"
 
 
 def main(arguments):
-    quick = os.environ.get("QUICK", "") not in ("", "0")
     if arguments == ["table"]:
-        print(table())
-        return write_table()
+        return README.write_text(tables(RESULTS), encoding="utf-8")
     if not set(arguments) <= set(PARTS):
         sys.exit(__doc__)
+    quick = os.environ.get("QUICK", "") not in ("", "0")
+    build, results = (BUILD / "quick", BUILD / "quick") if quick else (BUILD, RESULTS)
+    images, seeds, frames = load(quick), range(1 if quick else 3), {}
     for part in arguments or PARTS:
-        path = measure(part, quick)
-        print(f"{part}: stored in {path.relative_to(ROOT)}")
-    if quick:
-        print("A quick run: everything works, and the numbers say nothing about the course.")
-    else:
-        write_table()
-    if not arguments:
-        print(table(path.parent))
+        measure = partial(PARTS[part], images)
+        frames[part] = run(measure, CASES[part], seeds, build / f"{part}.jsonl")
+    for part, frame in frames.items():
+        frame.to_csv(build / f"{part}.csv", index=False, float_format="%.6g")
+        (build / f"{part}.csv").replace(results / f"{part}.csv")
+        (build / f"{part}.jsonl").unlink()
+    if not quick:
+        README.write_text(tables(results), encoding="utf-8")
+    elif not arguments:
+        print(tables(results), "Quick numbers say nothing about the course.")
 
 
 if __name__ == "__main__":

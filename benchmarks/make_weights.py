@@ -1,16 +1,12 @@
-"""Train the networks whose weights ship with the course: `make weights`.
-
-Needs all of MNIST. Every image that a tier of `load_mnist` tests on is left out of the training:
-MNIST's own test set is apart already; the embedded tier tests on images of MNIST's training set,
-which are found by content and removed.
-"""
+"""Train the networks that ship with the course (`make weights`), on all of MNIST but the images
+that a tier of `load_mnist` tests on: the embedded tier's are found by content, and left out."""
 
 import os
 import sys
 from pathlib import Path
 
 import torch
-from recipes import BETTER, LESSON
+from recipes import BETTER, LESSON, fit
 from safetensors.torch import save_file
 
 from convae_lib import load_mnist
@@ -22,11 +18,10 @@ SHIPPED = {"lesson": (LESSON, torch.float32), "better": (BETTER, torch.float16)}
 def without(images, excluded):
     """Return the images, (N, 1, 28, 28), that equal none of the excluded ones."""
     banned = {image.numpy().tobytes() for image in excluded}
-    keep = [image.numpy().tobytes() not in banned for image in images]
-    return images[torch.tensor(keep)]
+    return images[torch.tensor([image.numpy().tobytes() not in banned for image in images])]
 
 
-def main():
+def main(folder=WEIGHTS):
     data = load_mnist()
     if data.source != "mnist":
         sys.exit("The weights are trained on all of MNIST, which was not found (see above).")
@@ -34,8 +29,8 @@ def main():
     train = without(data.train_images, load_mnist().test_images)
     for name, (recipe, dtype) in SHIPPED.items():
         print(f"{name}: training on {len(train):,} images")
-        model, _ = recipe.fit(train, data.test_images)
-        save_file(model.to(dtype).state_dict(), WEIGHTS / f"{name}.safetensors")
+        model, _ = fit(train, data.test_images, seed=0, **recipe)
+        save_file(model.to(dtype).state_dict(), folder / f"{name}.safetensors")
 
 
 if __name__ == "__main__":

@@ -1,20 +1,21 @@
 """The benchmarks behind the stored results, and the results themselves."""
 
+import re
+
 import bench
-import contests
+import evaluation
+import maps
 import pandas as pd
 import pytest
 import recipes
-import studies
 import torch
-from plain import PlainTraining, evaluate_in_one_piece
-from torch import nn
+import training
+from sklearn.manifold import TSNE
 
-from convae_lib import Autoencoder, ResidualAutoencoder, load_pretrained
+from convae_lib import Autoencoder, mean_error
 
-ABLATION = pd.read_csv(bench.RESULTS / "ablation.csv")
-SIZES = pd.read_csv(bench.RESULTS / "code_sizes.csv")
-SPEED = pd.read_csv(bench.RESULTS / "speed.csv")
+RECIPES = recipes.ABLATION | recipes.RIVALS
+STORED = {part: pd.read_csv(bench.RESULTS / f"{part}.csv") for part in bench.PARTS}
 
 
 @pytest.fixture
@@ -23,246 +24,114 @@ def tiny(embedded):
     return bench.Images(train[:150], train[150:170], test[:60], embedded.test_labels[:60])
 
 
-# ---- recipes
-
-
-def test_the_ablation_leads_from_the_lesson_to_the_better_recipe():
-    steps = list(recipes.ABLATION.values())
-    assert steps[0] == recipes.LESSON and steps[-1] == recipes.BETTER
-    assert recipes.BETTER.network is ResidualAutoencoder
-    assert len(set(map(str, steps))) == len(steps), "every step changes something"
-
-
-@pytest.mark.parametrize("name", [*recipes.ABLATION, *recipes.RIVALS])
-def test_every_network_keeps_the_contract(name):
-    recipe = (recipes.ABLATION | recipes.RIVALS)[name]
-    reconstruction, code = recipe.network()(torch.zeros(3, 1, 28, 28))
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_network_keeps_the_contract_and_has_the_stored_number_of_parameters(name):
+    network = RECIPES[name]["network"]()
+    reconstruction, code = network(torch.zeros(3, 1, 28, 28))
     assert reconstruction.shape == (3, 1, 28, 28) and code.shape == (3, 28)
     assert reconstruction.abs().max() <= 1
+    rows = STORED["ablation"]
+    expected = sum(parameter.numel() for parameter in network.parameters())
+    assert set(rows.loc[rows["name"] == name, "parameters"]) == {expected}
 
 
-def test_the_lessons_network_with_its_own_activations_is_the_lessons_network():
-    x = torch.rand(3, 1, 28, 28)
-    torch.manual_seed(1)
-    ours = recipes.lesson_network(nn.Tanh, nn.Tanh())(x)
-    torch.manual_seed(1)
-    expected = Autoencoder(28)(x)
-    assert torch.equal(ours[0], expected[0]) and torch.equal(ours[1], expected[1])
+def test_a_plain_loop_gives_the_librarys_weights_and_bfloat16_nearly(tiny):
+    train = tiny.train.repeat(4, 1, 1, 1)  # 10 steps
+    names = ("plain", "convae_lib", "convae_lib, in bfloat16")
+    models = (training.CONTENDERS[name](train, 3)[0] for name in names)
+    plain, exact, rounded = (dict(model.named_parameters()) for model in models)
+    torch.manual_seed(3)
+    for name, start in Autoencoder().named_parameters():
+        torch.testing.assert_close(exact[name], plain[name])
+        moved, error = exact[name] - start, rounded[name] - exact[name]
+        assert 0 < error.norm() < 0.1 * moved.norm(), name
 
 
-def test_a_network_without_blocks_and_hidden_layers_is_four_linear_maps():
-    model = recipes.residual_network(16, hidden_layer=False)
-    assert sum(p.numel() for p in model.parameters()) == (
-        (16 * 16 + 16) + (784 * 28 + 28) + (28 * 784 + 784) + (16 * 16 * 9 + 16)
-    )
+def test_a_training_that_is_interrupted_gives_no_result(tiny):
+    class Interrupted(Autoencoder):
+        def forward(self, x):
+            raise KeyboardInterrupt
 
-
-def test_the_fast_recipe_takes_two_hundred_steps():
-    assert recipes.FAST.images / recipes.FAST.batch_size == 200
-    _, history = recipes.FAST.fit(torch.zeros(130, 1, 28, 28), torch.zeros(1, 1, 28, 28))
-    assert len(history.batch_losses) == 3
-
-
-# ---- contests
-
-
-def test_the_plain_writing_gives_the_librarys_weights(tiny):
-    plain = PlainTraining(tiny.train, seed=3)
-    assert list(plain.steps(epochs=2)) == [1, 2, 3, 4, 5, 6]
-    model, _ = recipes.replace(recipes.LESSON, epochs=2).fit(tiny.train, tiny.test, seed=3)
-    for ours, expected in zip(plain.model.parameters(), model.parameters(), strict=True):
-        torch.testing.assert_close(ours, expected, rtol=1e-3, atol=1e-5)
-    loss = evaluate_in_one_piece(plain.model, tiny.test)
-    assert loss == pytest.approx(studies.error(model, tiny.test), rel=1e-4)
-    assert loss == pytest.approx(contests.evaluate_in_batches(model, tiny.test), rel=1e-4)
-    assert plain.seconds > 0
-
-
-@pytest.mark.parametrize("make", [Autoencoder, lambda: load_pretrained("lesson")])
-def test_bfloat16_rounds_and_no_more(make, embedded):
-    model = make()
-    x = embedded.test_images[:60]
-    results = []
-    for forward in (model, contests.InBFloat16(model)):
-        model.zero_grad()
-        reconstruction, code = forward(x)
-        assert reconstruction.dtype == code.dtype == torch.float32
-        nn.functional.mse_loss(reconstruction, x).backward()
-        results.append([reconstruction.detach(), *(p.grad for p in model.parameters())])
-    for exact, rounded in zip(*results, strict=True):
-        assert not torch.equal(exact, rounded)
-        assert torch.cosine_similarity(exact.flatten(), rounded.flatten(), dim=0) > 0.99
-        assert 0.85 < rounded.norm() / exact.norm() < 1.15
-    assert (results[0][0] - results[1][0]).abs().max() < 0.1
-
-
-def test_an_interrupted_training_ends_the_program(tiny, monkeypatch):
-    def interrupt(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(recipes.PyTorchTrainer, "_train_epoch", interrupt)
     with pytest.raises(KeyboardInterrupt, match="nothing is stored"):
-        recipes.LESSON.fit(tiny.train, tiny.test)
+        recipes.fit(tiny.train, tiny.test, 0, **recipes.LESSON | {"network": Interrupted})
 
 
-def test_contenders_change_turns():
-    contenders = {"a": 1, "b": 2}
-    assert [*contests.in_turn(contenders, 0)] == [("a", 1), ("b", 2)]
-    assert [*contests.in_turn(contenders, 1)] == [("b", 2), ("a", 1)]
+def test_the_limit_counts_every_multiplication_and_addition(tiny):
+    first, second, dense = 784 * 25 * 1 * 14, 784 * 25 * 14 * 7, 784 * 7 * 28
+    forward = 2 * (first + second + dense)  # the encoder's, and the decoder's, which mirrors it
+    backward = 2 * forward - first  # for weights and inputs, but not for the images
+    counted = training.limit(tiny.train)["billion_operations"]
+    assert counted == pytest.approx(len(tiny.train) * 2 * (forward + backward) / 1e9)
 
 
-def test_a_target_that_is_not_reached_is_no_result(tiny, monkeypatch):
-    monkeypatch.setattr(contests, "plain_to_target", lambda *_: (1.0, contests.TARGET))
-    monkeypatch.setattr(contests, "fast_to_target", lambda *_: (1.0, 0.07))
-    with pytest.raises(RuntimeError, match=r"must come down to 0\.0679, got 0\.07"):
-        list(contests.to_target(tiny, 0, quick=False))
-
-
-def test_a_contender_that_changes_the_error_is_no_result(tiny, monkeypatch):
-    monkeypatch.setattr(contests, "peers", None)
-    monkeypatch.setattr(contests, "peak_megabytes", lambda *_: 0.0)
-    monkeypatch.setattr(contests, "bfloat16_epoch", lambda *_: (Autoencoder(), 1.0))
-    with pytest.raises(RuntimeError, match="the same recipe must give the same error"):
-        list(contests.epoch(tiny, 0, quick=False))
-
-
-def test_without_peers_only_a_quick_run_is_possible(monkeypatch):
-    monkeypatch.setattr(contests, "peers", None)
-    with pytest.raises(SystemExit, match="Lightning, pythae and openTSNE are needed"):
-        next(contests.speed(None, range(3), quick=False, report=print))
-
-
-def test_the_memory_of_an_evaluation_is_measured():
+def test_both_evaluations_agree_and_the_plain_one_takes_memory(tiny):
+    model = Autoencoder()
+    assert evaluation.plain(model, tiny.test) == pytest.approx(mean_error(model, tiny.test))
     one_map = 400 * 14 * 28 * 28 * 4 / 1e6  # MB: what the first layer makes of 400 images
-    in_one_piece = contests.peak_megabytes(evaluate_in_one_piece, 400)
-    assert 2 * one_map < in_one_piece < 8 * one_map
+    images = tiny._replace(test=torch.zeros(400, 1, 28, 28))
+    assert 2 * one_map < evaluation.measure(images, "plain", 0)["peak_megabytes"] < 8 * one_map
 
 
-# ---- bench
+@pytest.mark.parametrize(("rows", "method"), [(90, "exact"), (400, "barnes_hut")])
+def test_the_divergence_of_a_map_is_that_of_the_tsne_that_drew_it(rows, method, embedded):
+    codes = embedded.train_images[:rows, 0, 14].numpy()
+    tsne = TSNE(method=method, angle=0.2, random_state=0, max_iter=500)
+    drawn = tsne.fit_transform(codes)
+    ours = maps.kl_divergence(codes, drawn)
+    assert ours == pytest.approx(tsne.kl_divergence_, rel=0.003)
+    assert maps.kl_divergence(codes, drawn[::-1]) > 1.2 * ours
 
 
-def test_a_quick_run_measures_every_part_and_stores_it_apart(tiny, tmp_path, monkeypatch):
-    monkeypatch.setattr(bench, "ROOT", tmp_path)
-    monkeypatch.setattr(bench, "load", lambda quick: tiny)
-    monkeypatch.setattr(contests, "peers", None)
-    monkeypatch.setattr(studies, "CODE_SIZES", (2, 28))
-    for part in bench.PARTS:
-        path = bench.measure(part, quick=True)
-        assert path == tmp_path / "build" / f"{part}.csv"
-        rows = pd.read_csv(path)
-        stored = pd.read_csv(bench.RESULTS / f"{part}.csv")
-        assert [*rows.columns] == [*stored.columns]
-        assert rows["date"].notna().all()
-    assert "| PCA-28 |" in bench.table(tmp_path / "build")
+def test_a_killed_run_goes_on_without_repeating_a_row(tmp_path):
+    path, cases, calls = tmp_path / "build" / "part.jsonl", [{"name": "a"}, {"name": "b"}], []
+
+    def measure(name, seed):
+        calls.append((name, seed))
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return {"seconds": 0.1 * len(calls)}
+
+    with pytest.raises(KeyboardInterrupt):
+        bench.run(measure, cases, range(3), path)
+    with path.open("a") as file:
+        file.write('{"seed": 1, "name": "a", "sec')  # cut short by the kill
+    rows = bench.run(measure, cases, range(3), path)
+    turns = [("a", 0), ("b", 0), ("b", 1), ("a", 1), ("a", 2), ("b", 2)]
+    assert calls == [*turns[:4], *turns[3:]]
+    assert [*zip(rows["name"], rows["seed"], strict=True)] == turns
+    assert rows["date"].notna().all()
+    assert bench.run(measure, cases, range(3), path).equals(rows) and len(calls) == 7
 
 
-def test_the_table_shows_means_medians_and_factors(tmp_path):
-    pd.DataFrame(
-        {
-            "name": ["14 epochs"] * 3 + ["unknown"],
-            "parameters": [1234] * 4,
-            "seconds": [1.0, 2.0, 60.0, 9.0],
-            "test_error": [0.01, 0.02, 0.03, 9.0],
-            "machine": "a pair of abaci",
-            "torch": "2",
-            "scikit-learn": "1",
-            "date": ["yesterday"] * 3 + ["today"],
-            "seed": [0, 1, 2, 0],
-        }
-    ).to_csv(tmp_path / "ablation.csv")
-    pd.DataFrame(
-        {
-            "comparison": ["map"] * 4,
-            "contender": ["theirs", "ours"] * 2,
-            "seconds": [8.0, 2.0, 4.0, 1.0],
-            "knn_accuracy": [0.5, 0.6, 0.7, 0.8],
-            "test_error": None,
-            "trustworthiness": None,
-            "peak_mb": [None, 1000, None, 2000],
-            "machine": "an abacus",
-            "torch": "2",
-            "scikit-learn": "1",
-            "date": "today",
-            "seed": [0, 0, 1, 1],
-        }
-    ).to_csv(tmp_path / "speed.csv")
-    lines = bench.table(tmp_path).splitlines()
-    assert "| `ResidualAutoencoder`, 14 epochs | 1,234 | 2 | 0.0200 ± 0.01000 |" in lines
-    assert not any("unknown" in line for line in lines)
-    assert "| map | theirs | 6.00 (4.00–8.00) | 1.0 | kNN 0.600 |" in lines
-    ours = "| map | ours | 1.50 (1.00–2.00) | 4.0 | kNN 0.700, 1,500 MB more at the peak |"
-    assert ours in lines
-    assert lines[-1].endswith("an abacus, torch 2, scikit-learn 1, today.")
-    studies = next(line for line in lines if "a pair of abaci" in line)
-    assert studies.startswith("Seeds 0, 1, 2: means") and "yesterday; a pair of abaci" in studies
+def test_a_table_shows_medians_with_their_ranges():
+    circumstances = {"machine": "an abacus", "torch": "2", "scikit-learn": "1", "date": "today"}
+    rows = pd.DataFrame({"seed": [0, 1, 2], "name": "ours", "seconds": [9.0, 1.0, 2.0]})
+    rows = rows.assign(parameters=1234, nothing=None, **circumstances)
+    *_, line, _, footer = bench.table(rows, "name").splitlines()
+    assert line == "| ours | 2.00 (1.00–9.00) | 1,234 |"
+    assert footer == "an abacus, torch 2, scikit-learn 1, today"
 
 
-# ---- the stored results
+@pytest.mark.parametrize("part", ["ablation", "code_sizes"])
+def test_every_case_is_stored_with_three_seeds(part):
+    expected = [{"seed": seed} | case for seed in range(3) for case in bench.CASES[part]]
+    stored = STORED[part][[*expected[0]]].to_dict("records")
+    assert sorted(map(str, stored)) == sorted({str(case) for case in expected})
 
 
-def test_readme_shows_the_stored_results():
-    assert f"{bench.MARKS[0]}\n{bench.table()}\n{bench.MARKS[1]}" in bench.README.read_text(
-        encoding="utf-8"
-    )
+def test_whole_turns_of_the_contenders_are_stored_and_one_recipe_has_one_error():
+    speed = STORED["speed"]
+    cases = {(case["comparison"], case["contender"]) for case in bench.CASES["speed"]}
+    turns = speed.groupby(["comparison", "contender"])["seed"].apply(sorted)
+    assert {*turns.index} <= cases and all(seeds == [0, 1, 2] for seeds in turns)
+    errors = speed.groupby("contender")["test_error"].median().dropna()
+    assert len(errors) == 5 and errors.max() - errors.min() < 0.002
 
 
-def test_every_recipe_and_size_is_stored_with_three_seeds():
-    for names, study in ((recipes.ABLATION, "ablation"), (recipes.RIVALS, "rival")):
-        stored = ABLATION[ABLATION["study"] == study]
-        assert list(dict.fromkeys(stored["name"])) == list(names)
-        assert set(zip(stored["name"], stored["seed"], strict=True)) == {
-            (name, seed) for name in names for seed in range(3)
-        }
-    assert set(zip(SIZES["code_size"], SIZES["seed"], strict=True)) == {
-        (size, seed) for size in studies.CODE_SIZES for seed in range(3)
-    }
-    for stored in (ABLATION, SIZES, SPEED):
-        assert stored[[*bench.CIRCUMSTANCES]].notna().all(axis=None)
-
-
-@pytest.mark.parametrize("name", [*recipes.ABLATION, *recipes.RIVALS])
-def test_a_stored_row_counts_the_parameters_of_its_recipes_network(name):
-    network = (recipes.ABLATION | recipes.RIVALS)[name].network()
-    stored = ABLATION.loc[ABLATION["name"] == name, "parameters"]
-    assert set(stored) == {sum(parameter.numel() for parameter in network.parameters())}
-
-
-def test_the_better_network_is_better_in_five_minutes_with_every_seed():
-    better = ABLATION[ABLATION["name"] == "14 epochs"]
-    assert (better["test_error"] < 0.0153).all()
-    assert better["test_error"].mean() <= 0.0120
-    assert (better["seconds"] <= 300).all()
-
-
-def contest(comparison, *columns):
-    """Medians of the stored turns by contender, the plain or default one first."""
-    rows = SPEED[SPEED["comparison"] == comparison].groupby("contender", sort=False)
-    assert (rows["seed"].apply(sorted).map(tuple) == (0, 1, 2)).all()
-    return rows[[*columns]].median()
-
-
-def test_the_library_is_as_much_faster_as_the_course_says():
-    training = contest(f"training to a test error of {contests.TARGET}", "seconds", "test_error")
-    plain, fast = training.to_numpy()
-    assert plain[0] > 6 * fast[0] and max(plain[1], fast[1]) <= contests.TARGET
-
-    epoch = contest("epoch of training", "seconds", "test_error")
-    assert [*epoch.index[:3]] == ["plain", "convae_lib", "convae_lib, in bfloat16"]
-    assert [*epoch.index[3:]] == ["lightning", "pythae"]
-    assert epoch["test_error"].max() - epoch["test_error"].min() < 0.002
-    whole = contest("epoch of training and evaluation", "seconds")["seconds"]
-    assert whole["plain"] > 1.2 * whole["convae_lib"]
-
-
-def test_the_librarys_evaluation_takes_a_small_part_of_the_memory():
-    peak = contest("evaluation of 10,000 images", "peak_mb")["peak_mb"]
-    assert peak["plain"] > 1000 > 100 > peak["convae_lib"] > 10
-
-
-def test_the_librarys_map_is_as_good_in_less_than_half_of_the_time():
-    quality = ["trustworthiness", "knn_accuracy"]
-    maps = contest("t-SNE of 10,000 codes", "seconds", *quality)
-    default, ours = maps.loc["scikit-learn's default"], maps.loc["convae_lib"]
-    assert default["seconds"] > 2.5 * ours["seconds"]
-    assert (default[quality] - ours[quality] < 0.003).all()
-    assert "openTSNE's default" in maps.index
+def test_the_tables_and_readme_show_the_stored_results():
+    assert bench.README.read_text(encoding="utf-8") == bench.tables(bench.RESULTS)
+    text = (bench.HERE.parent / "README.md").read_text(encoding="utf-8")
+    results = re.search(r"^## Results$(.+?)^## ", text, re.MULTILINE | re.DOTALL)[1]
+    medians = STORED["ablation"].groupby("name")["test_error"].median()
+    shown = set(re.findall(r"\b0\.0\d+", results))
+    assert shown and shown <= {f"{error:.4f}" for error in medians}
