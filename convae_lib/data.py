@@ -138,7 +138,9 @@ def from_dataset(dataset: Dataset[Any], *, workers: int = 0) -> tuple[Tensor, Te
                     name += f" ({Path(dataset.samples[index][0])})"  # type: ignore[attr-defined]
                 reason = (str(error).strip() or type(error).__name__).rpartition("\n")[2]
                 wanted = f"an image{like and f' like the first, {like},'} and a whole number"
-                raise ValueError(f"{name} must be {wanted}, got {reason}; mend it") from error
+                del items  # the workers end now, which a traceback would keep alive
+                cause = error.with_traceback(None) if workers else error
+                raise ValueError(f"{name} must be {wanted}, got {reason}; mend it") from cause
     return images, labels
 
 

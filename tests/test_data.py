@@ -1,630 +1,435 @@
-import functools
+import _thread
 import gzip
 import hashlib
 import http.server
-import json
+import multiprocessing
 import os
 import socket
 import struct
-import subprocess
-import sys
 import threading
 import time
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
+import requests  # noqa: F401 - before anybody waits for it
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
+from torch.utils.data import Subset, TensorDataset
+from torchvision.datasets import MNIST, FakeData, ImageFolder
+from torchvision.transforms import ToTensor
 
-from convae_lib import ImageData, load_mnist, scale_images
-from convae_lib import data as data_module
-
-NAMES = [
-    "train-images-idx3-ubyte",
-    "train-labels-idx1-ubyte",
-    "t10k-images-idx3-ubyte",
-    "t10k-labels-idx1-ubyte",
-]
+from convae_lib import ImageData, _download, from_dataset, load_mnist, scale_images
 
 
-# ---- scale_images
+@given(st.integers(0, 3), st.sampled_from([(28, 28), (1, 8, 8), (3, 16, 24), (4, 5, 3), (5, 4, 5)]))
+def test_pixels_become_numbers_in_order_and_stay_as_they_were(count, shape):
+    pixels = torch.randint(0, 256, (count, *shape), dtype=torch.uint8)
+    before, scaled = pixels.clone(), scale_images(pixels)
+    assert scaled.shape == (count, *((1,) * (3 - len(shape))), *shape)
+    expected = (2 * before.double() / 255 - 1).reshape(scaled.shape)
+    torch.testing.assert_close(scaled.double(), expected, rtol=0, atol=2e-7)
+    assert scaled.dtype == torch.float32 and torch.equal(pixels, before)
 
 
-def test_every_pixel_value_lands_where_the_formula_says():
-    pixels = torch.arange(256, dtype=torch.uint8).repeat(4)[: 28 * 28].reshape(1, 28, 28)
-    scaled = scale_images(pixels)
-    assert scaled.dtype == torch.float32
-    assert scaled.min() == -1 and scaled.max() == 1
-    expected = 2 * pixels.double() / 255 - 1
-    torch.testing.assert_close(scaled[:, 0].double(), expected, rtol=0, atol=2e-7)
-
-
-@given(rows=st.integers(0, 5), seed=st.integers(0, 10**6))
-def test_scaling_keeps_order_and_range_and_can_be_undone(rows, seed):
-    generator = torch.Generator().manual_seed(seed)
-    pixels = torch.randint(0, 256, (rows, 28, 28), dtype=torch.uint8, generator=generator)
-    before = pixels.clone()
-    scaled = scale_images(pixels)
-    assert scaled.shape == (rows, 1, 28, 28)
-    assert ((scaled >= -1) & (scaled <= 1)).all()
-    assert torch.equal(((scaled[:, 0] + 1) * 127.5).round().byte(), pixels)
-    assert torch.equal(pixels, before)
-
-
-@pytest.mark.parametrize(
-    ("images", "error", "message"),
-    [
-        (
-            torch.zeros(2, 28, 28),
-            TypeError,
-            r"8-bit pixels \(torch.uint8\), got Tensor of torch.float32; pass",
-        ),
-        (
-            torch.zeros(2, 28, 28, dtype=torch.int64),
-            TypeError,
-            "got Tensor of torch.int64; pass the raw",
-        ),
-        ([[0]], TypeError, "images must be a torch.Tensor of 8-bit pixels .* got list"),
-        (
-            torch.zeros(28, 28).byte(),
-            ValueError,
-            r"\(N, H, W\), got \(28, 28\); pass them without",
-        ),
-        (torch.zeros(2, 1, 28, 28).byte(), ValueError, r"\(N, H, W\), got \(2, 1, 28, 28\)"),
-    ],
-)
-def test_only_raw_pixels_can_be_scaled(images, error, message):
-    with pytest.raises(error, match=message):
-        scale_images(images)
-
-
-# ---- ImageData
+IMAGES, LABELS = torch.zeros(2, 1, 8, 8), torch.tensor([0, 1])
 
 
 def image_data(**changes):
-    parts = {
-        "train_images": torch.zeros(1200, 1, 28, 28),
-        "train_labels": torch.zeros(1200, dtype=torch.int64),
-        "test_images": torch.zeros(3, 1, 28, 28),
-        "test_labels": torch.zeros(3, dtype=torch.int64),
-        "source": "embedded",
-    }
+    parts = {"train_images": IMAGES, "train_labels": LABELS, "source": "embedded"}
+    parts |= {"test_images": IMAGES.repeat(600, 1, 1, 1), "test_labels": LABELS.repeat(600)}
     return ImageData(**(parts | changes))
 
 
-def test_image_data_says_what_it_holds():
-    assert repr(image_data()) == "1,200 training and 3 test images (source: embedded)"
-
-
-def test_image_data_cannot_be_changed():
-    with pytest.raises(AttributeError, match="cannot assign to field 'source'"):
-        image_data().source = "mnist"
+def scale(*shape):
+    return scale_images(torch.zeros(shape, dtype=torch.uint8))
 
 
 @pytest.mark.parametrize(
-    ("changes", "error", "message"),
+    ("call", "error", "message"),
     [
-        (
-            {"train_images": torch.zeros(1200, 28, 28)},
-            ValueError,
-            r"^train_images must have shape \(N, 1, 28, 28\), got \(1200, 28, 28\)",
-        ),
-        (
-            {"test_images": torch.zeros(3, 1, 28, 28).byte()},
-            TypeError,
-            "^test_images must hold floating-point numbers, got torch.uint8",
-        ),
-        (
-            {"train_labels": torch.zeros(1199)},
-            ValueError,
-            "^train_images and train_labels must have one row each .* got 1200 and 1199",
-        ),
-        (
-            {"test_labels": torch.zeros(4)},
-            ValueError,
-            "^test_images and test_labels must have one row each .* got 3 and 4",
-        ),
-        (
-            {"test_images": torch.zeros(0, 1, 28, 28), "test_labels": torch.zeros(0)},
-            ValueError,
-            "^test_images must hold at least one example, got none",
-        ),
+        (lambda: scale_images(IMAGES), TypeError, "8-bit pixels.* got Tensor of torch.float32"),
+        (lambda: scale_images([[0]]), TypeError, "must be a tensor .* got list of no dtype"),
+        (lambda: scale(8, 8), ValueError, r"\(N, H, W\) or .* got \(8, 8\)"),
+        (lambda: scale(1, 1, 2, 8, 8), ValueError, r"got \(1, 1, 2, 8, 8\)"),
+        (lambda: scale(2, 5, 5, 3), ValueError, r"permute\(0, 3, 1, 2"),
+        (lambda: scale(2, 5, 5, 4), ValueError, "move the channels"),
+        ({"source": "web"}, ValueError, 'must be "mnist" or "embedded", got .web'),
+        ({"train_images": [0]}, TypeError, "must be a torch.Tensor, got list"),
+        ({"train_labels": [0, 1]}, TypeError, "must be a torch.Tensor, got list"),
+        ({"test_images": IMAGES[0]}, ValueError, r"shape \(N, C, H, W\), got \(1, 8, 8\)"),
+        ({"train_images": IMAGES.byte()}, TypeError, "got torch.uint8; .*scale_images"),
+        ({"test_images": IMAGES.double()}, TypeError, "must hold torch.float32 .* torch.float64"),
+        ({"train_images": IMAGES[:0]}, ValueError, "at least one"),
+        ({"train_images": IMAGES + torch.nan}, ValueError, "must be finite"),
+        ({"test_images": IMAGES}, ValueError, "and test_labels must belong .* 2 and 1200 rows"),
+        ({"train_labels": LABELS[:, None]}, TypeError, r"int64 \(N,\).* of shape \(2, 1\)"),
+        ({"train_labels": LABELS.int()}, TypeError, "must be int64 .* got torch.int32"),
+        ({"train_labels": LABELS.to("meta")}, TypeError, "on cpu, got .* on meta"),
     ],
 )
-def test_images_and_labels_that_do_not_match_are_refused(changes, error, message):
-    with pytest.raises(error, match=message):
-        image_data(**changes)
+def test_what_is_no_pixels_and_no_image_data_is_refused(call, error, message):
+    name = "images" if callable(call) else next(iter(call))
+    with pytest.raises(error, match=f"^{name} .*{message}"):
+        call() if callable(call) else image_data(**call)
+
+
+def test_image_data_says_what_it_holds_and_cannot_be_changed():
+    data = image_data()
+    assert repr(data) == "2 training and 1,200 test images (source: embedded)"
+    with pytest.raises(AttributeError, match="cannot assign to field 'source'"):
+        data.source = "mnist"
 
 
 # ---- the two real tiers
 
 
-@pytest.fixture
-def no_settings(monkeypatch):
-    """Neither environment variable is set, and no proxy stands before this machine."""
-    monkeypatch.delenv("CONVAE_OFFLINE", raising=False)
-    monkeypatch.delenv("CONVAE_DATA", raising=False)
-    monkeypatch.setenv("no_proxy", "*")
-
-
 def check_parts(data, train, test):
-    for images, labels, count in (
-        (data.train_images, data.train_labels, train),
-        (data.test_images, data.test_labels, test),
-    ):
-        assert images.shape == (count, 1, 28, 28) and images.dtype == torch.float32
+    for part, counts in (("train", train), ("test", test)):
+        images, labels = getattr(data, f"{part}_images"), getattr(data, f"{part}_labels")
+        assert images.shape == (sum(counts), 1, 28, 28) and images.dtype == torch.float32
         assert images.min() == -1 and images.max() == 1
-        assert labels.shape == (count,) and labels.dtype == torch.int64
-        assert labels.unique().tolist() == list(range(10))
+        assert labels.dtype == torch.int64 and labels.bincount().tolist() == counts
 
 
-def test_the_embedded_tier_is_4000_and_1000_images_with_each_digit_equally_often(embedded):
-    assert embedded.source == "embedded"
-    check_parts(embedded, 4000, 1000)
-    assert embedded.train_labels.bincount().tolist() == [400] * 10
-    assert embedded.test_labels.bincount().tolist() == [100] * 10
+def test_the_embedded_tier_has_each_digit_equally_often_and_no_image_twice(embedded):
+    check_parts(embedded, [400] * 10, [100] * 10)
     assert embedded.train_labels[:12].tolist() == [*range(10), 0, 1]  # any part is balanced
-
-
-def test_no_image_is_in_both_parts_of_the_embedded_tier(embedded):
-    train, test = (
-        {image.numpy().tobytes() for image in images}
-        for images in (embedded.train_images, embedded.test_images)
-    )
-    assert len(train) == 4000 and len(test) == 1000
-    assert not train & test
+    images = torch.cat([embedded.train_images, embedded.test_images])
+    assert len({image.numpy().tobytes() for image in images}) == 5000
 
 
 def test_the_embedded_labels_belong_to_their_images(embedded):
-    """The nearest mean image of a class names most digits; shuffled labels would give a tenth."""
-    means = torch.stack(
-        [embedded.train_images[embedded.train_labels == d].mean(dim=0).flatten() for d in range(10)]
-    )
+    train, labels = embedded.train_images.flatten(1), embedded.train_labels
+    means = torch.stack([train[labels == digit].mean(dim=0) for digit in range(10)])
     nearest = torch.cdist(embedded.test_images.flatten(1), means).argmin(dim=1)
     assert (nearest == embedded.test_labels).float().mean() > 0.7
 
 
-def test_offline_the_embedded_tier_comes_with_one_line_and_the_same_every_time(
-    embedded, monkeypatch, capsys, tmp_path
-):
+def test_offline_no_folder_is_looked_at_and_one_line_says_so(monkeypatch, capsys, tmp_path):
     monkeypatch.setenv("CONVAE_OFFLINE", "1")
     state = torch.get_rng_state()
-    again = load_mnist(tmp_path / "never_made")
-    assert torch.equal(torch.get_rng_state(), state)
-    for part in ("train_images", "train_labels", "test_images", "test_labels"):
-        assert torch.equal(getattr(again, part), getattr(embedded, part))
-    assert capsys.readouterr().out == (
-        "Using the 5,000 embedded MNIST images: CONVAE_OFFLINE=1 is set; unset it for all 70,000.\n"
-    )
-    assert not (tmp_path / "never_made").exists()
+    assert load_mnist(tmp_path / "never_made").source == "embedded"
+    assert torch.equal(torch.get_rng_state(), state) and not (tmp_path / "never_made").exists()
+    line = "Using the 5,000 embedded MNIST images: CONVAE_OFFLINE=1 is set; unset it for all 70,000"
+    assert capsys.readouterr().out == f"{line}.\n"
 
 
 def test_all_of_mnist_where_it_is_found(data):
     if data.source != "mnist":
         pytest.skip("needs all of MNIST")
-    check_parts(data, 60_000, 10_000)
-    digits = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
-    assert data.train_labels.bincount().tolist() == digits
-    assert data.test_labels.bincount().tolist() == [
-        *(980, 1135, 1032, 1010, 982),
-        *(892, 958, 1028, 974, 1009),
-    ]
+    train = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
+    check_parts(data, train, [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009])
     assert data.train_images.mean().item() == pytest.approx(2 * 0.1306604762738429 - 1, abs=1e-5)
 
 
-# ---- a small MNIST, and a server for it on this machine
+# ---- a small MNIST, and mirrors of it on this machine
 
 
 def idx_file(values):
-    """The bytes of an IDX file: two zeros, 8 for uint8, the rank, the sizes, the numbers."""
-    sizes = struct.pack(f">{values.ndim}I", *values.shape)
-    return bytes([0, 0, 8, values.ndim]) + sizes + values.numpy().tobytes()
+    head = struct.pack(f">{1 + values.ndim}I", 0x800 + values.ndim, *values.shape)
+    return head + values.byte().numpy().tobytes()
 
 
-def small_mnist():
-    generator = torch.Generator().manual_seed(0)
-    files = []
-    for count in (12, 5):
-        size = (count, 28, 28)
-        files.append(torch.randint(0, 256, size, dtype=torch.uint8, generator=generator))
-        files.append((torch.arange(count) % 10).to(torch.uint8))
-    return {name: idx_file(values) for name, values in zip(NAMES, files, strict=True)}
-
-
-FILES = small_mnist()
-ARCHIVES = {f"{name}.gz": gzip.compress(content, mtime=0) for name, content in FILES.items()}
-MD5 = {name: hashlib.md5(content).hexdigest() for name, content in FILES.items()}
-RESOURCES = [(name, hashlib.md5(content).hexdigest()) for name, content in ARCHIVES.items()]
-
-
-embedded_arrays = functools.cache(data_module.mnist_data)  # reading them takes a second
+NAMES = list(_download.FILES)
+NAME = NAMES[2]  # of the test images
+PIXELS = torch.randint(0, 256, (14, 28, 28))
+SMALL = [idx_file(v) for v in (PIXELS[:9], torch.arange(9), PIXELS[9:], torch.arange(5))]
+SMALL = dict(zip(NAMES, SMALL, strict=True))
+ARCHIVES = {f"{name}.gz": gzip.compress(content, mtime=0) for name, content in SMALL.items()}
+FOR_EVER = 20  # seconds: far more than the patience of these tests
+MANNERS = {  # what is sent at once, what then, in steps of how many bytes, after how many seconds
+    "answers": lambda head, body: (head + body, b"", 1, 0),
+    "has nothing": lambda head, body: (b"HTTP/1.0 404 Not Found\r\n\r\n", b"", 1, 0),
+    "talks nonsense": lambda head, body: (b"this is no HTTP\r\n\r\n", b"", 1, 0),
+    "changes a byte": lambda head, body: (head + body[:-1] + bytes([body[-1] ^ 1]), b"", 1, 0),
+    "cuts short": lambda head, body: (head + body[:-100], b"", 1, 0),
+    "is silent": lambda head, body: (b"", head + body, 9999, FOR_EVER),
+    "has a slow head": lambda head, body: (b"", head + body, 1, 0.05),
+    "has a slow body": lambda head, body: (head, body, 1, 0.05),
+    "slows down": lambda head, body: (head + body[:-60], body[-60:], 1, 0.05),
+    "stalls": lambda head, body: (head + body[:-60], body[-60:], 60, FOR_EVER),
+    "is steady": lambda head, body: (head, body, len(body) // 20, 0.05),
+    "interrupts": lambda head, body: (b"", head + body, 9999, _thread.interrupt_main() or FOR_EVER),
+}
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Serves ``server.content`` by name and writes down what was asked."""
-
-    def do_HEAD(self):
-        self.answer(body=False)
-
     def do_GET(self):
-        self.server.may_send.wait()
-        time.sleep(self.server.delay)
-        if self.headers["Method"] != "HEAD":  # torchvision's look for redirects is no download
-            self.server.downloads.append(self.path[1:])
-        self.answer(body=True)
-
-    def answer(self, body):
-        content = self.server.content.get(self.path[1:])
-        if content is None:
-            self.send_error(404)
-            return
-        if body and self.server.garbled:
-            self.wfile.write(b"this is no HTTP\r\n\r\n")
-            return
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        if body:
-            self.wfile.write(content)
-
-    def log_message(self, *args):
-        pass
+        server, body = self.server, ARCHIVES[self.path[1:]]
+        server.asked.append(self.path[1:-3])
+        head = f"HTTP/1.0 200 OK\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+        at_once, slowly, step, pause = MANNERS[server.manner](head, body)
+        self.wfile.write(at_once)
+        for start in range(0, len(slowly), step):
+            if not server.over.wait(pause):
+                self.wfile.write(slowly[start : start + step])
 
 
 @pytest.fixture
-def serve():
+def mirror(monkeypatch):
+    """Each call starts a mirror of the small MNIST and adds it to the list, at first empty."""
     servers = []
+    for name in ("CONVAE_OFFLINE", "CONVAE_DATA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("no_proxy", "*")
 
-    def start(content=ARCHIVES, delay=0.0):
+    def md5(files):
+        return {n: hashlib.md5(content).hexdigest() for n, content in files.items()}
+
+    monkeypatch.setattr(_download, "FILES", md5(SMALL))
+    monkeypatch.setattr(_download, "SLOWEST", 500)
+    monkeypatch.setattr(MNIST, "resources", [*md5(ARCHIVES).items()])
+    monkeypatch.setattr(MNIST, "mirrors", [])
+
+    def start(manner="answers"):
+        if manner != "answers":
+            monkeypatch.setattr(_download, "PATIENCE", 0.6)
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        server.content, server.delay = dict(content), delay
-        server.garbled, server.downloads = False, []
-        server.may_send = threading.Event()
-        server.may_send.set()
-        server.url = f"http://127.0.0.1:{server.server_port}/"
+        server.manner, server.asked, server.over = manner, [], threading.Event()
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        MNIST.mirrors.append(f"http://127.0.0.1:{server.server_port}/")
         servers.append(server)
         return server
 
     yield start
     for server in servers:
-        server.may_send.set()
+        server.over.set()
         server.shutdown()
         server.server_close()
 
 
-@pytest.fixture
-def mirrors(monkeypatch, no_settings):
-    """The small MNIST stands for the real one; its list of mirrors is to be filled."""
-    urls = []
-    monkeypatch.setattr(data_module, "_MD5", MD5)
-    monkeypatch.setattr(data_module.MNIST, "resources", RESOURCES)
-    monkeypatch.setattr(data_module.MNIST, "mirrors", urls)
-    monkeypatch.setattr(data_module, "mnist_data", embedded_arrays)
-    return urls
-
-
-@pytest.fixture
-def mirror(serve, mirrors):
-    server = serve()
-    mirrors.append(server.url)
-    return server
-
-
-@pytest.fixture
-def silent_port():
-    """A socket that accepts connections and never says a word."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(16)
-        yield listener.getsockname()[1]
-
-
 def put(folder, **changes):
     """Write the small MNIST into ``folder``; a changed file gets other content, or none."""
-    raw = folder / "MNIST" / "raw"
-    raw.mkdir(parents=True)
-    contents = {name: FILES[name] for name in NAMES} | changes
-    for name, content in contents.items():
+    (raw := folder / "MNIST" / "raw").mkdir(parents=True)
+    for name, content in (SMALL | changes).items():
         if content is not None:
             (raw / name).write_bytes(content)
     return raw
 
 
 def stored(folder):
-    """Names below ``folder / MNIST``, without the lock, which stays."""
-    paths = (folder / "MNIST").rglob("*")
-    return sorted(path.name for path in paths if path.name not in ("raw", "download.lock"))
+    return sorted(path.name for path in folder.rglob("*") if path.name not in ("MNIST", "raw"))
 
 
 def check_small_mnist(data):
     assert data.source == "mnist"
-    assert torch.equal(data.train_labels, torch.arange(12) % 10)
-    assert torch.equal(data.test_labels, torch.arange(5))
-    for name, images in (
-        ("train-images-idx3-ubyte", data.train_images),
-        ("t10k-images-idx3-ubyte", data.test_images),
-    ):
-        pixels = torch.tensor(list(FILES[name][16:]), dtype=torch.uint8).reshape(-1, 28, 28)
-        assert torch.equal(images, scale_images(pixels))
+    assert torch.equal(data.train_images, scale_images(PIXELS[:9].byte()))
+    assert torch.equal(data.test_images, scale_images(PIXELS[9:].byte()))
+    assert data.train_labels.tolist() == [*range(9)] and data.test_labels.tolist() == [*range(5)]
 
 
-def test_files_that_are_there_are_read_without_asking_a_mirror(mirror, tmp_path, capsys):
-    put(tmp_path)
-    check_small_mnist(load_mnist(tmp_path))
-    assert mirror.downloads == []
-    assert stored(tmp_path) == sorted(NAMES)
-    assert capsys.readouterr().out == ""
-
-
-def test_the_folder_comes_from_the_environment_or_the_users_cache(mirror, tmp_path, monkeypatch):
-    put(tmp_path / "chosen")
-    monkeypatch.setenv("CONVAE_DATA", str(tmp_path / "chosen"))
-    check_small_mnist(load_mnist())
-    put(tmp_path / "named")
-    monkeypatch.setenv("CONVAE_DATA", str(tmp_path / "empty"))
-    check_small_mnist(load_mnist(tmp_path / "named"))
-    monkeypatch.delenv("CONVAE_DATA")
-    put(tmp_path / "cache")
-    monkeypatch.setattr(data_module, "user_cache_dir", lambda name: str(tmp_path / "cache"))
-    check_small_mnist(load_mnist())
-    assert mirror.downloads == []
-    assert not (tmp_path / "empty").exists()
-
-
-def test_a_folder_may_be_a_string_and_start_at_home(mirrors, tmp_path, monkeypatch):
-    put(tmp_path / "digits")
+def test_files_that_are_there_are_read_and_neither_touched_nor_asked_for(
+    mirror, tmp_path, monkeypatch, capsys
+):
+    for name in ("cache", "chosen", "named"):
+        put(tmp_path / name)
+    before = [(path, path.stat().st_mtime_ns) for path in sorted(tmp_path.rglob("*"))]
+    server = mirror()
+    monkeypatch.setattr("pooch.os_cache", {"convae": tmp_path / "cache"}.get)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
-    check_small_mnist(load_mnist("~/digits"))
+    for setting, folder in (("", None), (tmp_path / "chosen", None), ("nowhere", "~/named")):
+        monkeypatch.setenv("CONVAE_DATA", str(setting))
+        check_small_mnist(load_mnist(folder))
+    assert [(path, path.stat().st_mtime_ns) for path in sorted(tmp_path.rglob("*"))] == before
+    assert server.asked == [] and capsys.readouterr().out == ""
 
 
-def test_missing_files_are_downloaded_verified_and_put_in_place(mirror, tmp_path):
-    check_small_mnist(load_mnist(tmp_path / "new" / "folder"))
-    assert mirror.downloads == list(ARCHIVES)
-    assert stored(tmp_path / "new" / "folder") == sorted(NAMES)
-    check_small_mnist(load_mnist(tmp_path / "new" / "folder"))
-    assert mirror.downloads == list(ARCHIVES)
+def test_what_is_missing_is_downloaded_and_what_killed_processes_left_goes(mirror, tmp_path):
+    (tmp_path / "data" / "MNIST").mkdir(parents=True)
+    (tmp_path / "data" / "MNIST" / "raw").symlink_to(tmp_path)
+    (tmp_path / NAMES[1]).write_bytes(SMALL[NAMES[1]])
+    (tmp_path / f"{NAME}.123-456.part").write_bytes(b"half")
+    (tmp_path / "film.part").write_bytes(b"the reader's")
+    server = mirror()
+    check_small_mnist(load_mnist(tmp_path / "data"))
+    check_small_mnist(load_mnist(tmp_path / "data"))
+    assert server.asked == [NAMES[3], NAME, NAMES[0]]  # the smallest first
+    assert stored(tmp_path) == sorted([*NAMES, "data", "film.part"])
 
 
-def test_only_what_is_missing_is_downloaded(mirror, tmp_path):
-    put(tmp_path, **{NAMES[1]: None, NAMES[2]: None})
+@pytest.mark.parametrize("manner", [*MANNERS][1:-2])
+def test_where_a_mirror_fails_the_next_one_is_asked(mirror, tmp_path, manner):
+    put(tmp_path, **{NAME: None})
+    bad, good = mirror(manner), mirror()
     check_small_mnist(load_mnist(tmp_path))
-    assert mirror.downloads == [f"{NAMES[1]}.gz", f"{NAMES[2]}.gz"]
+    assert bad.asked == good.asked == [NAME] and stored(tmp_path) == sorted(NAMES)
+    assert all(t.daemon for t in threading.enumerate() if t is not threading.main_thread())
 
 
-@pytest.mark.parametrize(
-    "content",
-    [FILES[NAMES[0]][:-1000], b"", FILES[NAMES[2]], FILES[NAMES[0]][:-1] + b"\0"],
-    ids=["truncated", "empty", "foreign", "one byte changed"],
-)
-def test_a_wrong_file_is_replaced_and_kept_beside(mirror, tmp_path, capsys, content):
-    raw = put(tmp_path, **{NAMES[0]: content})
+def test_a_slow_but_steady_mirror_is_waited_for(mirror, tmp_path):
+    put(tmp_path, **{NAME: None})
+    steady, other = mirror("is steady"), mirror()
     check_small_mnist(load_mnist(tmp_path))
-    assert mirror.downloads == [f"{NAMES[0]}.gz"]
-    rejected = f"{NAMES[0]}.rejected-{hashlib.md5(content).hexdigest()[:8]}"
-    assert stored(tmp_path) == sorted([*NAMES, rejected])
-    assert (raw / rejected).read_bytes() == content
-    line = f"{NAMES[0]} was not the MNIST file: kept as {rejected}, replaced\n"
-    assert line in capsys.readouterr().out
+    assert steady.asked and not other.asked
 
 
-def test_a_wrong_file_is_never_read_where_no_good_one_can_be_had(mirrors, tmp_path):
-    content = FILES[NAMES[0]][:-1] + b"\0"
-    raw = put(tmp_path, **{NAMES[0]: content, NAMES[3]: None})
-    message = (
-        f"{NAMES[0]}: expected the MNIST file of that name, got other content "
-        r".*, and no mirror of MNIST can be reached .*; remove it, or set CONVAE_OFFLINE=1"
-    )
-    with pytest.raises(ValueError, match=message):
-        load_mnist(tmp_path)
-    assert (raw / NAMES[0]).read_bytes() == content
-
-
-def test_every_wrong_file_is_named(mirrors, tmp_path):
-    put(tmp_path, **{NAMES[0]: b"x", NAMES[3]: b"y"})
-    with pytest.raises(ValueError, match=f"{NAMES[0]}, .*{NAMES[3]}: expected"):
-        load_mnist(tmp_path)
-
-
-def test_a_copy_that_an_old_torchvision_left_unverified_is_not_read(mirrors, tmp_path):
-    put(tmp_path)
-    processed = tmp_path / "MNIST" / "processed"
-    processed.mkdir()
-    foreign = torch.zeros(3, 28, 28, dtype=torch.uint8), torch.zeros(3, dtype=torch.int64)
-    for name in ("training.pt", "test.pt"):
-        torch.save(foreign, processed / name)
-    check_small_mnist(load_mnist(tmp_path))
-
-
-def test_an_archive_with_the_wrong_checksum_is_not_installed(mirror, tmp_path, capsys):
-    other = FILES[NAMES[2]][:-1] + b"\0"
-    mirror.content[f"{NAMES[2]}.gz"] = gzip.compress(other, mtime=0)
-    assert load_mnist(tmp_path).source == "embedded"
-    assert stored(tmp_path) == sorted(NAMES[:2])
-    line = f"Using the 5,000 embedded MNIST images: the download of {NAMES[2]}.gz failed ("
-    assert line in capsys.readouterr().out
-
-
-def test_a_download_that_failed_goes_on_where_it_stopped(mirror, tmp_path):
-    missing = f"{NAMES[2]}.gz"
-    del mirror.content[missing]
-    assert load_mnist(tmp_path).source == "embedded"
-    mirror.content[missing] = ARCHIVES[missing]
-    mirror.downloads.clear()
-    check_small_mnist(load_mnist(tmp_path))
-    assert mirror.downloads == [missing, f"{NAMES[3]}.gz"]
-
-
-def test_a_mirror_that_cuts_every_download_short_gives_the_embedded_tier(mirror, tmp_path, capsys):
-    mirror.content[f"{NAMES[0]}.gz"] = ARCHIVES[f"{NAMES[0]}.gz"][:-100]
-    assert load_mnist(tmp_path).source == "embedded"
-    assert stored(tmp_path) == []
-    assert f"the download of {NAMES[0]}.gz failed" in capsys.readouterr().out
-
-
-def test_a_mirror_that_talks_nonsense_gives_the_embedded_tier(mirror, tmp_path):
-    mirror.garbled = True
-    assert load_mnist(tmp_path).source == "embedded"
-    assert stored(tmp_path) == []
-
-
-def test_a_download_that_stalls_does_not_hold_the_reader_for_ever(mirror, tmp_path, monkeypatch):
-    monkeypatch.setattr(data_module, "_PATIENCE", 0.5)
-    mirror.may_send.clear()
-    reader = threading.Thread(target=load_mnist, args=(tmp_path,), daemon=True)
-    reader.start()
-    reader.join(timeout=5)
-    held = reader.is_alive()
-    mirror.may_send.set()
-    reader.join(timeout=30)
-    assert not held
-
-
-def test_a_dead_mirror_does_not_matter_where_another_one_answers(mirrors, serve, tmp_path):
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
+def test_dead_ports_and_names_looked_up_for_ever_do_not_matter(mirror, tmp_path, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as unused:
         dead = f"http://127.0.0.1:{unused.getsockname()[1]}/"
-    mirrors += [dead, serve({}).url, serve().url]
+    look_up, over = socket.getaddrinfo, threading.Event()
+
+    def slow_look_up(host, *args, **kwargs):
+        return look_up("127.0.0.1" if over.wait("invalid" in host) else host, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow_look_up)
+    monkeypatch.setattr(_download, "PATIENCE", 0.6)
+    MNIST.mirrors.extend([dead, "http://a.invalid/"])
+    good = mirror()
+    put(tmp_path, **{NAME: None})
     check_small_mnist(load_mnist(tmp_path))
+    over.set()
+    assert good.asked == [NAME]
 
 
-def test_a_mirror_that_never_answers_costs_no_more_than_the_patience(
-    mirrors, silent_port, tmp_path, monkeypatch, capsys
+def test_without_network_one_line_says_so_and_no_folder_matters(mirror, tmp_path, embedded, capsys):
+    (tmp_path / "file").touch()
+    bad, folder = mirror("has nothing"), tmp_path / "file" / "below"
+    data = load_mnist(folder)
+    for part in ("train_images", "train_labels", "test_images", "test_labels"):
+        assert torch.equal(getattr(data, part), getattr(embedded, part))
+    why = f"MNIST cannot be downloaded ({MNIST.mirrors[0]}{NAMES[3]}.gz: HTTPError)"
+    why += f"; put the files in {folder / 'MNIST' / 'raw'}, or try again online for all 70,000."
+    assert capsys.readouterr().out == f"Using the 5,000 embedded MNIST images: {why}\n"
+    assert data.source == "embedded" and bad.asked == NAMES[3:]
+    mirror()
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(OSError, match=r"MNIST must be stored, got .*raw \(.*\); set CONVAE_DA"):
+            load_mnist(folder)
+    assert stored(tmp_path) == ["file"]
+
+
+HINDRANCES = {
+    "one byte changed": lambda path: path.write_bytes(SMALL[NAME][:-1] + b"?"),
+    "truncated": lambda path: path.write_bytes(SMALL[NAME][:-1]),
+    "a folder": lambda path: path.mkdir(),
+    "a dangling link": lambda path: path.symlink_to("nowhere"),
+    "a pipe": lambda path: os.mkfifo(path) if hasattr(os, "mkfifo") else path.mkdir(),
+}
+
+
+@pytest.mark.parametrize("hinder", HINDRANCES.values(), ids=HINDRANCES)
+def test_what_is_no_mnist_file_is_not_read_but_named_or_kept_beside(
+    mirror, tmp_path, capsys, hinder
 ):
-    monkeypatch.setattr(data_module, "_PATIENCE", 0.5)
-    mirrors += [f"http://127.0.0.1:{silent_port}/", f"http://127.0.0.1:{silent_port}/other/"]
-    start = time.monotonic()
-    data = load_mnist(tmp_path / "data")
-    seconds = time.monotonic() - start
-    assert data.source == "embedded"
-    assert seconds < 5
-    raw = tmp_path / "data" / "MNIST" / "raw"
-    assert capsys.readouterr().out == (
-        "Using the 5,000 embedded MNIST images: no mirror of MNIST can be reached "
-        "(no answer within 0.5 seconds); "
-        f"put the files in {raw}, or try again online for all 70,000.\n"
-    )
-    assert not (tmp_path / "data").exists()
-
-
-def test_looking_up_a_name_for_ever_costs_no_more_than_the_patience(mirrors, tmp_path, monkeypatch):
-    found = threading.Event()
-
-    def look_up(request, timeout):
-        found.wait(30)
-        raise OSError("no such name")
-
-    monkeypatch.setattr(data_module, "_PATIENCE", 0.5)
-    monkeypatch.setattr(data_module, "urlopen", look_up)
-    mirrors.append("http://mirror.invalid/")
-    start = time.monotonic()
-    assert load_mnist(tmp_path).source == "embedded"
-    assert time.monotonic() - start < 5
-    found.set()
-
-
-def test_a_silent_mirror_does_not_hold_up_one_that_answers(
-    mirrors, silent_port, serve, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(data_module, "_PATIENCE", 30)
-    mirrors += [f"http://127.0.0.1:{silent_port}/", serve().url]
-    start = time.monotonic()
+    raw = put(tmp_path, **{NAME: None, NAMES[0]: SMALL[NAME], NAMES[1]: None})
+    hinder(raw / NAME)
+    before, node = stored(tmp_path), (raw / NAME).lstat().st_ino
+    with pytest.raises(ValueError, match=f"{NAMES[0]}, [^ ]*{NAME}: expected .* CONVAE_OFFLINE=1"):
+        load_mnist(tmp_path)
+    assert stored(tmp_path) == before and (raw / NAME).lstat().st_ino == node
+    server = mirror()
     check_small_mnist(load_mnist(tmp_path))
-    assert time.monotonic() - start < 10
+    assert server.asked == [NAME, NAMES[1], NAMES[0]]
+    kept, other = (name for name in stored(tmp_path) if name not in NAMES)
+    assert kept.startswith(f"{NAME}.rejected-") and (raw / kept).lstat().st_ino == node
+    assert other.startswith(f"{NAMES[0]}.rejected-")
+    line = f"{NAME} was not the MNIST file: kept as {kept}, replaced\n"
+    assert capsys.readouterr().out.startswith(line)
 
 
-def test_an_unreachable_mirror_costs_less_than_ten_seconds_in_all(mirrors, tmp_path, monkeypatch):
-    def find_none():
-        return time.sleep(data_module._PATIENCE), "no mirror"
-
-    monkeypatch.setattr(data_module, "_find_mirror", find_none)
-    start = time.monotonic()
-    assert load_mnist(tmp_path).source == "embedded"
-    assert time.monotonic() - start < 10
-
-
-def test_a_folder_that_cannot_be_written_is_one_clear_error(mirror, tmp_path):
-    (tmp_path / "file").write_text("in the way")
-    message = (
-        r"MNIST must be stored in a folder that can be written, got .*raw \(.*\); "
-        "set CONVAE_DATA to another folder, or CONVAE_OFFLINE=1"
-    )
-    with pytest.raises(OSError, match=message):
-        load_mnist(tmp_path / "file" / "below")
-    assert mirror.downloads == []
-
-
-def test_a_folder_that_cannot_be_written_does_not_matter_without_a_mirror(mirrors, tmp_path):
-    (tmp_path / "file").write_text("in the way")
-    assert load_mnist(tmp_path / "file" / "below").source == "embedded"
-
-
-def test_the_temporary_folder_goes_also_after_ctrl_c(mirror, tmp_path, monkeypatch):
-    def interrupted(url, folder, md5):
-        (folder / "half").write_bytes(b"half a file")
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(data_module, "download_and_extract_archive", interrupted)
+def test_ctrl_c_in_a_download_leaves_nothing(mirror, tmp_path):
+    mirror("interrupts")
     with pytest.raises(KeyboardInterrupt):
         load_mnist(tmp_path)
     assert stored(tmp_path) == []
 
 
-PROCESS = """
-import json, pathlib, sys, time
-from convae_lib import data
-
-settings = json.loads(sys.argv[1])
-data._MD5 = settings["md5"]
-data.MNIST.resources = settings["resources"]
-data.MNIST.mirrors = [settings["mirror"]]
-folder, me = pathlib.Path(settings["folder"]), sys.argv[2]
-(folder / f"ready-{me}").touch()
-while len(list(folder.glob("ready-*"))) < 2:
-    time.sleep(0.01)
-print(data.load_mnist(folder))
-"""
-
-
-def test_two_processes_at_once_get_the_data_from_one_download(mirror, tmp_path):
-    mirror.delay = 0.2
-    settings = {"md5": MD5, "resources": RESOURCES, "mirror": mirror.url, "folder": str(tmp_path)}
-    start = functools.partial(
-        subprocess.Popen, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ
-    )
-    command = [sys.executable, "-c", PROCESS, json.dumps(settings)]
-    processes = [start([*command, name]) for name in ("one", "two")]
-    for process in processes:
-        out, err = process.communicate(timeout=120)
-        assert "12 training and 5 test images (source: mnist)" in out, err
-    assert sorted(mirror.downloads) == sorted(ARCHIVES)
-    assert stored(tmp_path) == sorted(NAMES)
+@pytest.mark.parametrize("killed", [False, True])
+def test_threads_and_processes_at_once_leave_nothing_killed_or_not(mirror, tmp_path, killed):
+    mirror()
+    limit, fork = socket.getdefaulttimeout(), multiprocessing.get_context("fork")
+    processes = [fork.Process(target=load_mnist, args=(tmp_path,)) for _ in range(2)]
+    with warnings.catch_warnings(action="ignore"), ThreadPoolExecutor(2) as pool:
+        for process in processes if hasattr(os, "fork") else ():  # it warns of threads
+            process.start()
+        if killed:
+            time.sleep(0.02)
+            [process.kill() for process in processes]
+        for data in pool.map(load_mnist, [tmp_path, tmp_path]):
+            check_small_mnist(data)
+        [process.join() for process in processes]
+    assert killed or [process.exitcode for process in processes] == [0, 0]
+    check_small_mnist(load_mnist(tmp_path))  # may clean up
+    assert socket.getdefaulttimeout() == limit and stored(tmp_path) == sorted(NAMES)
 
 
-def test_the_checksums_are_those_of_four_files_that_torchvision_knows():
-    assert list(data_module._MD5) == NAMES
-    assert [archive for archive, _ in data_module.MNIST.resources] == list(ARCHIVES)
+# ---- any other images
 
 
-def test_a_lock_left_by_an_ended_process_does_not_matter(mirror, tmp_path):
-    (tmp_path / "MNIST").mkdir()
-    (tmp_path / "MNIST" / "download.lock").touch()
-    check_small_mnist(load_mnist(tmp_path))
+@pytest.fixture
+def pictures(tmp_path):
+    """A folder of two classes of two PNG files each, and the pixels in them."""
+    pixels = torch.randint(0, 256, (4, 16, 24, 3), dtype=torch.uint8)
+    for index, image in enumerate(pixels.numpy()):
+        folder = tmp_path / "pictures" / "ab"[index // 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(folder / f"{index}.png")
+    return tmp_path / "pictures", pixels.permute(0, 3, 1, 2)
 
 
-@pytest.mark.parametrize("labels", [torch.zeros(2), torch.zeros(2, 1, dtype=torch.int64)])
-def test_labels_that_are_no_list_of_whole_numbers_are_refused(labels):
-    images, good = torch.zeros(2, 1, 28, 28), torch.zeros(2, dtype=torch.int64)
-    with pytest.raises(TypeError, match=r"test_labels must be whole numbers .* of shape \(N,\)"):
-        ImageData(images, good, images, labels, "mnist")
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_folder_of_pictures_becomes_tensors_and_a_broken_file_is_named(pictures, workers):
+    folder, pixels = pictures
+    images, labels = from_dataset(ImageFolder(folder), workers=workers)
+    assert torch.equal(images, scale_images(pixels)) and labels.tolist() == [0, 0, 1, 1]
+    images, _ = from_dataset(ImageFolder(folder, ToTensor()), workers=workers)
+    assert torch.equal(images, pixels / 255)  # fractions, as they are
+    (folder / "b" / "3.png").write_bytes(b"no picture")
+    with pytest.raises(ValueError, match=r"^item 3 \(.*3.png\) must be .* cannot identify image"):
+        from_dataset(ImageFolder(folder), workers=workers)
 
 
-def test_an_archive_that_the_first_mirror_spoils_comes_from_the_other(
-    serve, mirrors, tmp_path, monkeypatch
-):
-    spoiled, good = serve(dict.fromkeys(ARCHIVES, b"spoiled")), serve()
-    mirrors += [spoiled.url, good.url]
-    monkeypatch.setattr(data_module, "_find_mirror", lambda: (spoiled.url, None))
-    assert load_mnist(tmp_path).source == "mnist"
-    assert spoiled.downloads and good.downloads
+GREY = Image.fromarray(np.array([[255, 0]], dtype=np.uint8))
+
+
+@pytest.mark.parametrize("default", ["cpu", "meta"])
+def test_any_dataset_with_a_length_is_read_onto_the_cpu(default):
+    fake = FakeData(3, (3, 8, 8), num_classes=4)
+    pictures, digits = zip(*fake, strict=True)
+    floats = torch.rand(5, 2, 3, 4, dtype=torch.float64, requires_grad=True)
+    pairs = TensorDataset(floats, torch.arange(5).to(torch.uint8))
+    with torch.device(default):
+        images, labels = from_dataset(fake)
+        same, numbers = from_dataset(Subset(pairs, [4, 2]))
+        grey, sevens = from_dataset([(GREY, 7)] * 2)
+    pixels = torch.stack([torch.tensor(np.array(picture)) for picture in pictures])
+    assert torch.equal(images, scale_images(pixels.permute(0, 3, 1, 2)))
+    assert labels.tolist() == [*digits] and labels.dtype == torch.int64
+    assert torch.equal(same, floats[[4, 2]]) and numbers.tolist() == [4, 2]
+    assert same.dtype == torch.float64 and not same.requires_grad
+    assert grey.tolist() == [[[[1, -1]]]] * 2 and sevens.tolist() == [7, 7]
+
+
+GOOD = torch.zeros(1, 4, 4)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize(
+    ("item", "message"),
+    [
+        ((torch.zeros(1, 4, 5), 0), r"like the first, torch.float32 .*\(1, 4, 4\), .*\(1, 4, 5\)"),
+        ((GOOD.double(), 0), "like the first, torch.float32 .* got torch.float64"),
+        ((GOOD[0], 0), r"got Tensor of torch.Size\(\[4, 4\]\), no tensor"),
+        ((GOOD + torch.nan, 0), "NaN or infinite"),
+        ((GOOD.long(), 0), "floating-point pixels, got torch.int64"),
+        ((Image.new("P", (4, 4)), 0), r"got Image of P, .*\.convert\('RGB'\)"),
+        (("image", 0), "got str of no shape"),
+        ((GOOD, 0.5), "a whole number, got .* as an integer"),
+        (GOOD, "got not enough values to unpack"),
+    ],
+)
+def test_the_item_that_does_not_fit_is_named(item, message, workers):
+    with pytest.raises(ValueError, match=f"^item 2 must be an image .*{message}") as caught:
+        from_dataset([(GOOD, 0), (GOOD, 1), item], workers=workers)
+    assert caught.value.__cause__ and multiprocessing.active_children() == []
+
+
+@pytest.mark.parametrize("dataset", [[], None, iter([(GOOD, 0)])])
+def test_a_dataset_without_items_or_length_is_refused(dataset):
+    with pytest.raises(ValueError, match=r"must have a length and items, got \w+ without"):
+        from_dataset(dataset)
