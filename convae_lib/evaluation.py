@@ -26,7 +26,7 @@ def reconstruct(
         with inference(model):
             output = model(batch.to(device))
         _check_output(output, batch)
-        results.append([part.cpu() for part in output])
+        results.append([part.cpu().clone() for part in output])  # a view may hold far more
     reconstructions, codes = zip(*results, strict=True)
     return torch.cat(reconstructions), torch.cat(codes)
 

@@ -1,4 +1,8 @@
+import ast
 import copy
+import pickle
+import re
+from functools import partial
 
 import pytest
 import torch
@@ -7,299 +11,230 @@ from torch.nn import functional as F
 
 from convae_lib import (
     Autoencoder,
-    ConvLayer,
     Decoder,
-    DenseLayer,
     Encoder,
     ResidualAutoencoder,
+    ResidualDecoder,
+    ResidualEncoder,
     load_pretrained,
-    reconstruct,
-    reconstruction_error,
+    mean_error,
+    pca_baseline,
 )
-from convae_lib.layers import ResidualBlock
-from convae_lib.models import ResidualDecoder, ResidualEncoder
+
+SHAPES = [(1, 28, 28), (3, 32, 32), (3, 16, 24), (1, 8, 8)]
+SmallResidual = partial(ResidualAutoencoder, width=4)
+both = pytest.mark.parametrize("network", [Autoencoder, SmallResidual], ids=["plain", "residual"])
 
 
-def plain_autoencoder(hidden_dim):
+def plain_autoencoder(hidden_dim, channels, height, width):
     """The architecture in torch's own building blocks, parameters in the same order."""
-    return nn.Sequential(
-        nn.Conv2d(1, 14, 5, padding=2),
-        nn.Tanh(),
-        nn.Conv2d(14, 7, 5, padding=2),
-        nn.Tanh(),
-        nn.Flatten(),
-        nn.Linear(7 * 28 * 28, hidden_dim),
-        nn.Tanh(),
-        nn.Linear(hidden_dim, 7 * 28 * 28),
-        nn.Tanh(),
-        nn.Unflatten(1, (7, 28, 28)),
-        nn.Conv2d(7, 14, 5, padding=2),
-        nn.Tanh(),
-        nn.Conv2d(14, 1, 5, padding=2),
-        nn.Tanh(),
+
+    def conv(inputs, outputs):
+        return nn.Conv2d(inputs, outputs, 5, padding=2), nn.Tanh()
+
+    size = 7 * height * width
+    encoder = nn.Sequential(
+        *conv(channels, 14), *conv(14, 7), nn.Flatten(), nn.Linear(size, hidden_dim), nn.Tanh()
     )
+    first = nn.Linear(hidden_dim, size), nn.Tanh(), nn.Unflatten(1, (7, height, width))
+    return nn.Sequential(encoder, nn.Sequential(*first, *conv(7, 14), *conv(14, channels)))
 
 
-def copy_weights(source, target):
-    with torch.no_grad():
-        for ours, theirs in zip(source.parameters(), target.parameters(), strict=True):
-            theirs.copy_(ours)
-
-
-@pytest.mark.parametrize("hidden_dim", [1, 2, 28, 40])
-def test_the_parameters_are_as_many_as_counted_by_hand(hidden_dim):
-    convolutions = (1 * 25 + 1) * 14 + (14 * 25 + 1) * 7 + (7 * 25 + 1) * 14 + (14 * 25 + 1) * 1
-    dense = (5488 + 1) * hidden_dim + (hidden_dim + 1) * 5488
-    count = sum(p.numel() for p in Autoencoder(hidden_dim).parameters())
-    assert count == convolutions + dense
-
-
-def test_with_a_code_of_28_numbers_there_are_318480_parameters():
-    assert sum(p.numel() for p in Autoencoder(hidden_dim=28).parameters()) == 318_480
-    assert sum(p.numel() for p in Autoencoder().parameters()) == 318_480
-
-
-def test_every_part_has_the_name_it_has_in_the_source_lesson():
-    model = Autoencoder()
-    assert isinstance(model.encoder, Encoder) and isinstance(model.decoder, Decoder)
-    for part in (model.encoder, model.decoder):
-        for layer in (part.conv1, part.conv2):
-            assert isinstance(layer, ConvLayer)
-            assert isinstance(layer.conv, nn.Conv2d) and isinstance(layer.activation, nn.Tanh)
-        assert isinstance(part.dense1, DenseLayer)
-        assert isinstance(part.dense1.linear, nn.Linear)
-        assert isinstance(part.dense1.activation, nn.Tanh)
-
-
-@pytest.mark.parametrize("hidden_dim", [1, 28])
-@pytest.mark.parametrize("rows", [1, 3])
-def test_images_become_codes_and_codes_become_images(rows, hidden_dim):
-    model = Autoencoder(hidden_dim)
-    images = torch.rand(rows, 1, 28, 28) * 2 - 1
-    reconstruction, code = model(images)
-    assert reconstruction.shape == (rows, 1, 28, 28)
-    assert code.shape == (rows, hidden_dim)
-    assert torch.equal(code, model.encoder(images))
-    assert torch.equal(reconstruction, model.decoder(code))
-
-
-def test_codes_and_reconstructions_stay_within_minus_one_and_one():
-    for output in Autoencoder()(1000 * torch.randn(5, 1, 28, 28)):
-        assert output.abs().max() <= 1
-
-
-@pytest.mark.parametrize("hidden_dim", [3, 28])
-def test_the_autoencoder_equals_the_same_network_in_plain_torch(hidden_dim):
-    model, plain = Autoencoder(hidden_dim), plain_autoencoder(hidden_dim)
-    copy_weights(model, plain)
-    images = torch.randn(4, 1, 28, 28)
-    reconstruction, code = model(images)
-    torch.testing.assert_close(reconstruction, plain(images))
-    torch.testing.assert_close(code, plain[:7](images))
-
-
-def test_the_gradients_equal_those_of_plain_torch():
-    model, plain = Autoencoder(5), plain_autoencoder(5)
-    copy_weights(model, plain)
-    images = torch.randn(3, 1, 28, 28)
-    F.mse_loss(model(images)[0], images).backward()
-    F.mse_loss(plain(images), images).backward()
-    for ours, theirs in zip(model.parameters(), plain.parameters(), strict=True):
-        torch.testing.assert_close(ours.grad, theirs.grad)
-
-
-def test_channels_last_images_and_weights_change_nothing():
-    images = torch.randn(3, 28, 28)
-    permuted = images.unsqueeze(3).permute(0, 3, 1, 2)
-    model = Autoencoder(4)
-    relaid = copy.deepcopy(model).to(memory_format=torch.channels_last)
-    expected = model(images.unsqueeze(1))
-    for actual in (model(permuted), relaid(permuted)):
-        torch.testing.assert_close(actual, expected)
-
-
-@pytest.mark.parametrize("part", [Encoder, Decoder, Autoencoder])
-@pytest.mark.parametrize(
-    ("hidden_dim", "error", "message"),
-    [
-        (0, ValueError, "hidden_dim must be at least 1, got 0; pass 1 or more"),
-        (-1, ValueError, "hidden_dim must be at least 1, got -1"),
-        (2.5, TypeError, "hidden_dim must be a whole number, got 2.5; pass an int"),
-    ],
-)
-def test_a_wrong_code_size_is_refused(part, hidden_dim, error, message):
-    with pytest.raises(error, match=f"^{message}"):
-        part(hidden_dim)
-
-
-@pytest.mark.parametrize("part", [Encoder, Autoencoder])
-@pytest.mark.parametrize(
-    ("images", "error", "message"),
-    [
-        (torch.zeros(1, 28, 28), ValueError, r"\(N, 1, 28, 28\), got \(1, 28, 28\)"),
-        (torch.zeros(2, 3, 28, 28), ValueError, r"\(N, 1, 28, 28\), got \(2, 3, 28, 28\)"),
-        (torch.zeros(2, 28, 28, 1), ValueError, r"\(N, 1, 28, 28\), got \(2, 28, 28, 1\)"),
-        (torch.zeros(2, 1, 32, 32), ValueError, r"\(N, 1, 28, 28\), got \(2, 1, 32, 32\)"),
-        (
-            torch.zeros(2, 1, 28, 28, dtype=torch.uint8),
-            TypeError,
-            r"must hold floating-point numbers, got torch.uint8; .* scale_images",
-        ),
-        ([0.0], TypeError, "must be a torch.Tensor, got list"),
-    ],
-)
-def test_anything_but_a_batch_of_images_is_refused(part, images, error, message):
-    with pytest.raises(error, match=f"^images must .*{message}|^images {message}"):
-        part(4)(images)
-
-
-@pytest.mark.parametrize("code", [torch.zeros(2, 5), torch.zeros(4), torch.zeros(2, 4, 1)])
-def test_a_code_of_another_size_is_refused(code):
-    with pytest.raises(ValueError, match=r"must have shape \(N, 4\), got "):
-        Decoder(4)(code)
-
-
-def test_the_pretrained_network_comes_in_evaluation_mode_and_the_same_every_time():
-    torch.manual_seed(1)
-    first = load_pretrained("lesson")
-    torch.manual_seed(2)
-    second = load_pretrained("lesson")
-    assert isinstance(first, Autoencoder)
-    assert not any(module.training for module in first.modules())
-    assert first is not second
-    for one, other in zip(first.parameters(), second.parameters(), strict=True):
-        assert torch.equal(one, other)
-        assert one.requires_grad
-
-
-def test_loading_twice_gives_networks_that_do_not_share_weights():
-    first, second = load_pretrained("lesson"), load_pretrained("lesson")
-    nn.init.zeros_(first.encoder.conv1.conv.weight)
-    assert second.encoder.conv1.conv.weight.abs().sum() > 0
-
-
-def test_the_pretrained_network_beats_the_mean_image_on_test_images(data):
-    reconstructions, codes = reconstruct(load_pretrained("lesson"), data.test_images)
-    error = reconstruction_error(data.test_images, reconstructions).mean().item()
-    mean_image = data.train_images.mean(dim=0, keepdim=True)
-    baseline = (data.test_images - mean_image).square().mean().item()
-    assert 0.06 <= error <= 0.08
-    assert error < baseline / 3
-    assert codes.shape == (len(data.test_images), 28)
-
-
-def test_the_better_network_reaches_its_error_with_28_numbers(data):
-    model = load_pretrained("better")
-    assert isinstance(model, ResidualAutoencoder) and not model.training
-    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
-    reconstructions, codes = reconstruct(model, data.test_images)
-    error = reconstruction_error(data.test_images, reconstructions).mean().item()
-    assert 0.008 < error < 0.0153
-    assert codes.shape == (len(data.test_images), 28)
-
-
-@pytest.mark.parametrize("name", ["Lesson", "", "best"])
-def test_an_unknown_pretrained_name_is_refused(name):
-    message = rf"name must be one of \['better', 'lesson'\], got '{name}'; train"
-    with pytest.raises(ValueError, match=message):
-        load_pretrained(name)
-
-
-# ---- the residual autoencoder
-
-
-class PlainBlock(nn.Module):
+class PlainBlock(nn.Sequential):
     def __init__(self, channels):
-        super().__init__()
-        self.path = nn.Sequential(
-            nn.GELU(),
-            nn.Conv2d(channels, channels, 3, padding=1),
-            nn.GELU(),
-            nn.Conv2d(channels, channels, 3, padding=1),
-        )
+        convolutions = (nn.Conv2d(channels, channels, 3, padding=1) for _ in range(2))
+        super().__init__(*(step for conv in convolutions for step in (nn.GELU(), conv)))
 
     def forward(self, x):
-        return x + self.path(x)
+        return x + super().forward(x)
 
 
-def plain_residual_autoencoder(hidden_dim, width):
-    """The architecture in torch's own building blocks, parameters in the same order."""
+def plain_residual_autoencoder(hidden_dim, channels, height, width, filters=4):
+    size = filters * height * width // 16
     encoder = nn.Sequential(
-        nn.Conv2d(1, width, 4, stride=4),
-        PlainBlock(width),
-        nn.GELU(),
-        nn.Flatten(),
-        nn.Linear(width * 49, 512),
-        nn.GELU(),
-        nn.Linear(512, hidden_dim),
+        *(nn.Conv2d(channels, filters, 4, stride=4), PlainBlock(filters), nn.GELU(), nn.Flatten()),
+        *(nn.Linear(size, 512), nn.GELU(), nn.Linear(512, hidden_dim)),
     )
     decoder = nn.Sequential(
-        nn.Linear(hidden_dim, 512),
-        nn.GELU(),
-        nn.Linear(512, width * 49),
-        nn.Unflatten(1, (width, 7, 7)),
-        PlainBlock(width),
-        nn.GELU(),
-        nn.Conv2d(width, 16, 3, padding=1),
-        nn.Tanh(),
-        nn.PixelShuffle(4),
+        *(nn.Linear(hidden_dim, 512), nn.GELU(), nn.Linear(512, size)),
+        *(nn.Unflatten(1, (filters, height // 4, width // 4)), PlainBlock(filters), nn.GELU()),
+        *(nn.Conv2d(filters, 16 * channels, 3, padding=1), nn.Tanh(), nn.PixelShuffle(4)),
     )
     return nn.Sequential(encoder, decoder)
 
 
-@pytest.mark.parametrize(("hidden_dim", "width"), [(3, 4), (28, 8)])
-def test_the_residual_autoencoder_equals_the_same_network_in_plain_torch(hidden_dim, width):
-    model = ResidualAutoencoder(hidden_dim, width)
-    plain = plain_residual_autoencoder(hidden_dim, width)
-    copy_weights(model, plain)
-    images = torch.randn(3, 1, 28, 28)
-    reconstruction, code = model(images)
-    torch.testing.assert_close(code, plain[0](images))
-    torch.testing.assert_close(reconstruction, plain(images))
-    assert code.shape == (3, hidden_dim) and reconstruction.shape == images.shape
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(
+    ("network", "plain"),
+    [(Autoencoder, plain_autoencoder), (SmallResidual, plain_residual_autoencoder)],
+    ids=["plain", "residual"],
+)
+def test_a_network_equals_the_same_in_plain_torch_values_and_gradients(network, plain, shape):
+    ours, theirs = network(5, image_shape=shape), plain(5, *shape)
+    with torch.no_grad():
+        for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+            other.copy_(one)
+    images = torch.randn(3, *shape)
+    reconstruction, code = ours(images)
+    assert reconstruction.shape == images.shape and code.shape == (3, 5)
+    torch.testing.assert_close(code, theirs[0](images))
+    torch.testing.assert_close(reconstruction, theirs(images))
     F.mse_loss(reconstruction, images).backward()
-    F.mse_loss(plain(images), images).backward()
-    for ours, theirs in zip(model.parameters(), plain.parameters(), strict=True):
-        torch.testing.assert_close(ours.grad, theirs.grad)
+    F.mse_loss(theirs(images), images).backward()
+    for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, other.grad)
 
 
-def test_the_residual_autoencoder_has_3402156_parameters():
-    assert sum(p.numel() for p in ResidualAutoencoder().parameters()) == 3_402_156
+def test_the_parameters_are_as_many_as_counted_by_hand():
+    def count(model):
+        return sum(parameter.numel() for parameter in model.parameters())
+
+    convolutions = (1 * 25 + 1) * 14 + (14 * 25 + 1) * 7 + (7 * 25 + 1) * 14 + (14 * 25 + 1) * 1
+    assert count(Autoencoder()) == convolutions + 5489 * 28 + 29 * 5488 == 318_480
+    blocks = 2 * 2 * (64 * 9 + 1) * 64
+    patches = (16 + 1) * 64 + (64 * 9 + 1) * 16
+    dense = (64 * 49 + 1) * 512 + 513 * 28 + 29 * 512 + 513 * 64 * 49
+    assert count(ResidualAutoencoder()) == blocks + patches + dense == 3_402_156
+    for pair, whole in (
+        ((Encoder(), Decoder()), Autoencoder()),
+        ((ResidualEncoder(), ResidualDecoder()), ResidualAutoencoder()),
+    ):  # the defaults of each part are those of the whole
+        shapes = [[p.shape for p in model.parameters()] for model in (*pair, whole)]
+        assert shapes[0] + shapes[1] == shapes[2]
 
 
-def test_a_residual_block_whose_second_convolution_is_silent_changes_nothing():
-    block = ResidualBlock(3)
-    nn.init.zeros_(block.conv2.conv.weight)
-    nn.init.zeros_(block.conv2.conv.bias)
-    x = torch.randn(2, 3, 5, 6)
-    assert torch.equal(block(x), x)
+def test_the_attributes_have_their_names_from_the_source_lesson():
+    model = Autoencoder()
+    assert isinstance(model.encoder, Encoder) and isinstance(model.decoder, Decoder)
+    layers = {"conv1.conv", "conv2.conv", "dense1.linear"}
+    for part in (model.encoder, model.decoder):
+        assert {name.rpartition(".")[0] for name, _ in part.named_parameters()} == layers
 
 
-def test_the_residual_autoencoder_takes_any_memory_format():
-    permuted = torch.randn(3, 28, 28).unsqueeze(3).permute(0, 3, 1, 2)
-    model = ResidualAutoencoder(4, width=8)
+@both
+def test_any_memory_format_of_images_and_weights_gives_the_same(network):
+    model = network(4, image_shape=[3, 8, 12])
     relaid = copy.deepcopy(model).to(memory_format=torch.channels_last)
-    torch.testing.assert_close(relaid(permuted), model(permuted.contiguous()))
+    permuted = torch.randn(3, 8, 12, 3).permute(0, 3, 1, 2)
+    expected = model(permuted.contiguous())
+    for actual in (model(permuted), relaid(permuted), relaid(permuted.contiguous())):
+        torch.testing.assert_close(actual, expected)
 
 
-@pytest.mark.parametrize("part", [ResidualEncoder, ResidualDecoder, ResidualAutoencoder])
-@pytest.mark.parametrize("setting", ["hidden_dim", "width"])
-def test_a_residual_network_refuses_sizes_that_are_none(part, setting):
-    with pytest.raises(ValueError, match=f"^{setting} must be at least 1, got 0; pass 1 or more"):
-        part(**{setting: 0})
-    with pytest.raises(TypeError, match=f"^{setting} must be a whole number, got 1.5; pass an int"):
-        part(**{setting: 1.5})
+@both
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_a_network_computes_in_its_own_number_type_and_under_autocast(network, dtype):
+    images, model = torch.randn(2, 1, 28, 28), network(4)
+    expected = model(images)
+    for actual in copy.deepcopy(model).to(dtype)(images.to(dtype)):
+        assert actual.dtype == dtype
+    with torch.autocast("cpu", torch.bfloat16):
+        for pixels in (images, images.bfloat16()):
+            actual = model(pixels)
+            assert {part.dtype for part in actual} == {torch.bfloat16}
+            torch.testing.assert_close(
+                [part.float() for part in actual], [*expected], atol=0.05, rtol=0.05
+            )
+
+
+@both
+def test_a_network_can_be_compiled_exported_copied_pickled_and_run_on_the_meta_device(network):
+    images, model = torch.randn(4, 1, 28, 28), network(4).eval()
+    compiled = torch.compile(model, backend="eager", fullgraph=True)
+    rows = {0: torch.export.Dim("rows", min=1)}
+    exported = torch.export.export(model, (images,), dynamic_shapes=(rows,)).module()
+    copies = copy.deepcopy(model), pickle.loads(pickle.dumps(model))
+    for other in (compiled, exported, *copies):
+        torch.testing.assert_close(other(images), model(images))
+    torch.testing.assert_close(exported(images[:1]), model(images[:1]))
+    reconstruction, code = copies[0].to("meta")(images.to("meta"))
+    assert reconstruction.is_meta and reconstruction.shape == images.shape and code.shape == (4, 4)
 
 
 @pytest.mark.parametrize(
-    ("images", "error"),
-    [(torch.zeros(2, 1, 32, 32), ValueError), (torch.zeros(2, 1, 28, 28).byte(), TypeError)],
+    ("name", "network", "lowest", "highest"),
+    [("lesson", Autoencoder, 0.06, 0.08), ("better", ResidualAutoencoder, 0.008, 0.0153)],
 )
-def test_a_residual_network_refuses_anything_but_images(images, error):
-    with pytest.raises(error, match=r"^images must "):
-        ResidualAutoencoder(2, 4)(images)
+def test_a_pretrained_network_reaches_its_error_with_28_numbers(
+    data, name, network, lowest, highest
+):
+    model = load_pretrained(name)
+    assert isinstance(model, network) and not any(part.training for part in model.modules())
+    assert lowest < mean_error(model, data.test_images[:1000]) < highest
+    assert model(data.test_images[:2])[1].shape == (2, 28)
 
 
-def test_a_residual_decoder_refuses_a_code_of_another_size():
-    with pytest.raises(ValueError, match=r"must have shape \(N, 4\), got \(2, 5\)"):
-        ResidualDecoder(4, 4)(torch.zeros(2, 5))
+def test_pretrained_networks_are_the_same_every_time_share_nothing_and_stay_on_the_cpu():
+    first = load_pretrained("lesson")
+    torch.set_default_device("meta")
+    try:
+        second = load_pretrained("lesson")
+    finally:
+        torch.set_default_device(None)
+    for one, other in zip(first.parameters(), second.parameters(), strict=True):
+        assert torch.equal(one, other) and one.data_ptr() != other.data_ptr()
+
+
+@pytest.mark.parametrize("name", ["Lesson", "", None, []])
+def test_an_unknown_pretrained_name_is_refused(name):
+    with pytest.raises(ValueError, match=r"^name must be one of \['better', 'lesson'\], got "):
+        load_pretrained(name)
+
+
+@pytest.mark.parametrize("part", [Encoder, Decoder, ResidualEncoder, ResidualDecoder])
+@pytest.mark.parametrize(
+    "shape", [28, (28, 28), (0, 28, 28), (1.0, 28, 28), (1, 28, 28, 1), (1, -4, 8), None, "abc"]
+)
+def test_a_wrong_image_shape_is_refused(part, shape):
+    with pytest.raises(ValueError, match=r"^image_shape must be \(channels, height, width\)"):
+        part(image_shape=shape)
+
+
+@pytest.mark.parametrize("part", [ResidualEncoder, ResidualDecoder])
+@pytest.mark.parametrize("shape", ["(1, 30, 28)", "(1, 28, 30)"])
+def test_a_residual_network_wants_sides_divisible_by_four(part, shape):
+    with pytest.raises(ValueError, match=f", the sides divisible by 4, got {re.escape(shape)}; cr"):
+        part(image_shape=ast.literal_eval(shape))
+
+
+@pytest.mark.parametrize("part", [Encoder, Decoder, ResidualEncoder, ResidualDecoder])
+def test_sizes_that_are_none_are_refused(part):
+    for name in ["hidden_dim"] + ["width"] * part.__name__.startswith("Residual"):
+        with pytest.raises(ValueError, match=f"^{name} must be at least 1, got 0; pass 1 or more"):
+            part(**{name: 0})
+        with pytest.raises(TypeError, match=f"^{name} must be a whole number, got 2.5"):
+            part(**{name: 2.5})
+
+
+images = torch.zeros(2, 1, 28, 28)
+
+
+@pytest.mark.parametrize(
+    "network",
+    [Autoencoder(2), SmallResidual(2), pca_baseline(torch.randn(9, 1, 28, 28), 2)],
+    ids=["plain", "residual", "linear"],
+)
+@pytest.mark.parametrize(
+    ("wrong", "error", "message"),
+    [
+        (
+            images[0],
+            ValueError,
+            r"have shape \(N, 1, 28, 28\), got \(1, 28, 28\); make the network",
+        ),
+        (images[:0], ValueError, r"hold at least one example, got shape \(0, 1, 28, 28\)"),
+        (images[..., :27], ValueError, r"have shape \(N, 1, 28, 28\), got \(2, 1, 28, 27\)"),
+        (torch.zeros(2, 3, 28, 28), ValueError, r"have shape .*, got \(2, 3, 28, 28\)"),
+        (images.byte(), TypeError, "hold floating-point pixels, got torch.uint8; scale_images"),
+        (images.double(), TypeError, r"hold torch.float32 numbers, got torch.float64; use .to\("),
+        (images.to("meta").half(), TypeError, "hold torch.float32 numbers, got torch.float16"),
+        (images.numpy(), TypeError, "be a torch.Tensor, got ndarray"),
+        (None, TypeError, "be a torch.Tensor, got NoneType"),
+    ],
+)
+def test_a_network_refuses_anything_but_its_images(network, wrong, error, message):
+    with pytest.raises(error, match=f"^images must {message}"):
+        network(wrong)
+    if isinstance(wrong, torch.Tensor) and wrong.dtype == torch.float64:
+        with torch.autocast("cpu", torch.bfloat16), pytest.raises(error, match=message):
+            network(wrong)
