@@ -4,14 +4,12 @@ import pytest
 import torch
 from matplotlib.colors import same_color, to_rgba
 
-from convae_lib import (
-    DIGIT_COLORS,
-    History,
-    display_image,
-    plot_embedding,
-    plot_history,
-    show_reconstructions,
-)
+import convae_lib
+from convae_lib import DIGIT_COLORS, display_image, plot_embedding, plot_history
+
+show = convae_lib.show_reconstructions
+TYPES = [torch.float32, torch.float64, torch.bfloat16, torch.float16]
+SHAPES = [*zip([(1, 28, 28), (1, 8, 8), (3, 32, 32), (3, 16, 24)], TYPES, strict=True)]
 
 
 @pytest.fixture(autouse=True)
@@ -20,223 +18,183 @@ def close_figures():
     plt.close("all")
 
 
-@pytest.fixture
-def ax():
-    return plt.subplots()[1]
+def images(count, *shape, dtype=None):
+    return (torch.rand(count, *shape) * 3 - 1.5).to(dtype)
 
 
-def images(count):
-    return torch.linspace(-1, 0.9, count * 28 * 28).reshape(count, 1, 28, 28)
+def drawn(image):
+    """The array that a figure must hold for an image (C, H, W)."""
+    image = image.detach().double()
+    return image[0] if len(image) == 1 else ((image.permute(1, 2, 0) + 1) / 2).clip(0, 1)
 
 
 def history():
-    rows = [
-        {"epoch": 1, "steps": 3, "seconds": 1.0, "train_loss": 0.5, "test_loss": 0.4},
-        {"epoch": 2, "steps": 6, "seconds": 2.0, "train_loss": 0.3, "test_loss": 0.2},
-    ]
-    return History(rows=rows, batch_losses=[0.9, 0.7, 0.6, 0.5, 0.4, 0.3])
+    rows = [{"steps": 3, "test_loss": 0.4}, {"steps": 6, "test_loss": 0.2}]
+    return convae_lib.History(rows, [0.9, 0.7, 0.6, 0.5, 0.4, 0.09])
+
+
+def overlap(items):
+    boxes = [item.get_window_extent() for item in items]
+    return any(a.overlaps(b) for a in boxes for b in boxes if a is not b)
+
+
+def texts(items):
+    return [item.get_text() for item in items]
 
 
 EMBEDDING = np.array([[0.0, 0], [1, 1], [5, 2], [10, 10], [12, 10]])
-LABELS = [3, 3, 3, 7, 7]
-DRAWINGS = [
-    lambda ax: display_image(ax, images(1)[0]),
-    lambda ax: show_reconstructions({"originals": images(2)}, ax=ax),
-    lambda ax: plot_history(history(), ax=ax),
-    lambda ax: plot_embedding(EMBEDDING, LABELS, ax=ax),
-]
-NAMES = ["display_image", "show_reconstructions", "plot_history", "plot_embedding"]
+DRAWINGS = {
+    "image": lambda ax=None: display_image(ax, images(1, 1, 8, 8)[0]),
+    "rows": lambda ax=None: show({"originals": images(2, 3, 8, 8)}, ax=ax),
+    "history": lambda ax=None: plot_history(history(), ax=ax),
+    "map": lambda ax=None: plot_embedding(EMBEDDING, [3, 3, 3, 7, 7], ax=ax),
+}
 
 
-@pytest.mark.parametrize("draw", DRAWINGS, ids=NAMES)
-def test_every_figure_is_drawn_on_the_given_axes_and_returns_them(draw, ax):
-    assert draw(ax) is ax
-    assert plt.get_fignums() == [ax.figure.number]
-    assert ax.has_data()
+@pytest.mark.parametrize("draw", DRAWINGS.values(), ids=DRAWINGS)
+def test_every_figure_is_drawn_on_the_given_axes_or_its_own_and_returns_them(draw):
+    given = plt.subplots()[1]
+    assert draw(given) is given and given.has_data() and len(plt.get_fignums()) == 1
+    own = draw()
+    assert own is not given and own.has_data() and len(plt.get_fignums()) == 2
+    own.figure.canvas.draw()
+
+
+@pytest.mark.parametrize(("shape", "dtype"), SHAPES)
+def test_an_image_is_shown_on_the_fixed_scale_right_side_up_in_its_colours(shape, dtype):
+    image = images(1, *shape, dtype=dtype).requires_grad_()[0]
+    for t in (image, image[None], image[0] if len(image) == 1 else image):
+        ax = display_image(None, t)
+        shown = ax.images[0]
+        np.testing.assert_allclose(shown.get_array(), drawn(image), atol=1e-3)
+        assert shown.get_clim() == (-1, 1) and shown.cmap.name == "gray" and not ax.axison
+        assert shown.origin == "upper"
+
+
+@pytest.mark.parametrize(("shape", "dtype"), SHAPES)
+@pytest.mark.parametrize("count", [1, 3])
+def test_each_image_stands_in_its_row_and_column_on_one_scale(count, shape, dtype):
+    rows = {name: images(count, *shape, dtype=dtype) for name in ("originals", "network", "PCA")}
+    rows["network"].requires_grad_()
+    ax = show(rows, captions=["best", "median", "worst"][:count])
+    (shown,) = ax.images
+    assert shown.get_clim() == (-1, 1) and shown.cmap.name == "gray" and shown.origin == "upper"
+    canvas, between = shown.get_array(), np.ones(shown.get_array().shape[:2], dtype=bool)
+    for batch, y in zip(rows.values(), ax.get_yticks(), strict=True):
+        for image, x in zip(batch, ax.get_xticks(), strict=True):
+            top, left = y - (shape[1] - 1) / 2, x - (shape[2] - 1) / 2  # ticks at their middle
+            place = np.s_[int(top) : int(top) + shape[1], int(left) : int(left) + shape[2]]
+            np.testing.assert_allclose(canvas[place], drawn(image), atol=1e-3)
+            assert between[place].all() and top % 1 == left % 1 == 0
+            between[place] = False
+    rest = np.ma.getmaskarray(canvas) if shape[0] == 1 else canvas == 1  # nothing, or white
+    assert rest[between].all() and between[[0, -1]].all() and between[:, [0, -1]].all()
+    assert texts(ax.get_yticklabels()) == [*rows]
+    assert texts(ax.get_xticklabels()) == ["best", "median", "worst"][:count]
+    assert ax.xaxis.get_ticks_position() == "top" and not ax.spines["left"].get_visible()
+
+
+def test_names_beside_narrow_images_do_not_overlap_and_columns_may_have_none():
+    rows = dict.fromkeys(("originals", "network", "PCA"), images(6, 3, 8, 24))
+    captions = [f"error {error:.2f}" for error in range(6)]
+    for ax in (show(rows), show(rows, captions=captions)):
+        ax.figure.canvas.draw()
+        assert not overlap([*ax.get_yticklabels(), *ax.get_xticklabels()])
+    assert show(rows).get_xticks().size == 0
+
+
+def test_every_batch_and_every_evaluation_is_drawn():
+    ax = plot_history(history())
+    batches, evaluations = ax.lines
+    assert batches.get_xdata().tolist() == [1, 2, 3, 4, 5, 6]
+    assert batches.get_ydata().tolist() == [0.9, 0.7, 0.6, 0.5, 0.4, 0.09]
+    assert evaluations.get_xdata().tolist() == [3, 6]
+    assert evaluations.get_ydata().tolist() == [0.4, 0.2]
+    assert (ax.get_yscale(), ax.get_xlabel(), ax.get_ylabel()) == ("log", "batches", "loss")
+    assert texts(ax.get_legend().get_texts()) == ["training, each batch", "test"]
     ax.figure.canvas.draw()
+    assert {*texts(ax.get_yticklabels())} >= {"0.1", "0.2", "0.5", "1"}
+    assert not any(texts(ax.get_yticklabels(minor=True)))
 
 
-@pytest.mark.parametrize("draw", DRAWINGS, ids=NAMES)
-def test_every_figure_makes_its_own_axes_where_none_are_given(draw):
-    ax = draw(None)
-    assert plt.get_fignums() == [ax.figure.number]
-    assert ax.has_data()
+def test_baselines_are_dashed_lines_whose_names_do_not_overlap():
+    losses = {"mean image": 0.2712, "PCA-28": 0.0745, "twin": 0.0746, "third": 0.0744}
+    ax = plot_history(history(), baselines=losses)
     ax.figure.canvas.draw()
+    assert [line.get_ydata() for line in ax.lines[2:]] == [[loss] * 2 for loss in losses.values()]
+    assert {line.get_linestyle() for line in ax.lines[2:]} == {"--"}
+    assert texts(ax.texts)[:2] == ["mean image 0.271", "PCA-28 0.074"]
+    assert [text.get_position() for text in ax.texts[:2]] == [(1.01, 0.2712), (1.01, 0.0745)]
+    assert not overlap([ax, *ax.texts])
+    assert max(text.get_position()[1] for text in ax.texts[1:]) < 0.15
 
 
-def test_there_is_one_colour_for_each_digit():
+@pytest.mark.parametrize("losses", [[], [0.5, 0.4], [1.0, 1e-12]])
+def test_an_interrupted_history_without_evaluations_can_be_drawn(losses):
+    ax = plot_history(convae_lib.History(batch_losses=losses, interrupted=True))
+    assert ax.lines[0].get_ydata().tolist() == losses and ax.lines[1].get_xdata().size == 0
+    ax.figure.canvas.draw()
+    assert 2 <= len([text for text in texts(ax.get_yticklabels()) if text]) < 20
+
+
+@pytest.mark.parametrize("kind", [np.array, torch.tensor, list])
+@pytest.mark.parametrize("names", [True, False])
+def test_points_and_names_have_the_colours_of_their_digits(kind, names):
+    labels = [3, 3, 3, 7, 7]
+    ax = plot_embedding(kind(EMBEDDING), kind(labels), names=names)
+    (points,) = ax.collections
+    assert np.array_equal(points.get_offsets(), EMBEDDING)
+    for color, label in zip(points.get_facecolors(), labels, strict=True):
+        assert same_color(color[:3], DIGIT_COLORS[label])
+    assert texts(ax.texts) == ["3", "7"] * names
+    assert [text.get_position() for text in ax.texts] == [(1, 1), (11, 10)] * names
+    for text, digit in zip(ax.texts, (3, 7), strict=False):
+        assert same_color(text.get_bbox_patch().get_edgecolor()[:3], DIGIT_COLORS[digit])
+    assert ax.get_xticks().size == ax.get_yticks().size == 0
+    assert ax.get_aspect() == ax.get_box_aspect() == 1
     assert len({to_rgba(color) for color in DIGIT_COLORS}) == len(DIGIT_COLORS) == 10
 
 
-# ---- display_image
+@pytest.mark.parametrize(
+    "classes", [range(2), range(10), range(1, 16), range(100), ["cat", "dog"], [-1, 20]]
+)
+def test_every_class_has_a_colour_and_its_name(classes):
+    labels = np.repeat([*classes], 2)
+    points = torch.randn(len(labels), 2).to(torch.bfloat16).requires_grad_()
+    ax = plot_embedding(points, labels)
+    assert texts(ax.texts) == [str(label) for label in classes]
+    colors = [tuple(color) for color in ax.collections[0].get_facecolors()]
+    assert len(set(colors)) == len(classes) and colors[::2] == colors[1::2]
+    if len(classes) <= 10:
+        assert all(map(same_color, [color[:3] for color in colors[::2]], DIGIT_COLORS))
 
 
-@pytest.mark.parametrize("shape", [(28, 28), (1, 28, 28), (1, 1, 28, 28)])
-def test_an_image_is_shown_in_grey_on_the_fixed_scale(ax, shape):
-    image = images(1).reshape(shape) / 4
-    display_image(ax, image)
-    (shown,) = ax.images
-    assert np.array_equal(shown.get_array(), image.reshape(28, 28).numpy())
-    assert shown.get_clim() == (-1, 1)
-    assert shown.cmap.name == "gray"
-    assert not ax.axison
-
-
-def test_an_image_that_requires_grad_is_shown_and_stays_as_it_was(ax):
-    image = images(1)[0].requires_grad_()
-    display_image(ax, image)
-    assert np.array_equal(ax.images[0].get_array(), image.detach()[0].numpy())
-    assert image.requires_grad
-
-
-@pytest.mark.parametrize("shape", [(2, 1, 28, 28), (3, 28, 28), (784,), ()])
-def test_what_is_not_one_image_is_refused(ax, shape):
-    with pytest.raises(ValueError, match=r"t must be one image, .* got \(.*\); index the batch"):
-        display_image(ax, torch.zeros(shape))
-    assert not ax.has_data()
-
-
-# ---- show_reconstructions
-
-
-def test_each_image_stands_in_its_row_and_column_on_one_scale(ax):
-    rows = {"originals": images(3) / 2, "network": images(3) / 3, "PCA": images(3) / 4}
-    show_reconstructions(rows, ax=ax)
-    (shown,) = ax.images
-    assert shown.get_clim() == (-1, 1)
-    canvas = shown.get_array()
-    pitch = 28 + 2
-    used = np.zeros(canvas.shape, dtype=bool)
-    for row, batch in enumerate(rows.values()):
-        for column, image in enumerate(batch):
-            place = np.s_[pitch * row : pitch * row + 28, pitch * column : pitch * column + 28]
-            assert np.array_equal(canvas[place], image[0].numpy())
-            used[place] = True
-    assert np.ma.getmaskarray(canvas)[~used].all()  # nothing is drawn between the images
-
-
-def test_rows_and_columns_are_named_at_their_middle(ax):
-    rows = {"originals": images(3), "network": images(3)}
-    show_reconstructions(rows, captions=["best", "median", "worst"], ax=ax)
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["originals", "network"]
-    assert ax.get_yticks().tolist() == [14, 44]
-    assert [label.get_text() for label in ax.get_xticklabels()] == ["best", "median", "worst"]
-    assert ax.get_xticks().tolist() == [14, 44, 74]
-    assert ax.xaxis.get_ticks_position() == "top"
-
-
-def test_without_captions_the_columns_have_no_names(ax):
-    show_reconstructions({"originals": images(3)}, ax=ax)
-    assert ax.get_xticks().size == 0
-
-
-def test_images_of_another_size_and_with_gradients_can_be_shown(ax):
-    batch = torch.zeros(2, 1, 6, 9, requires_grad=True)
-    show_reconstructions({"filters": batch}, ax=ax)
-    assert ax.images[0].get_array().shape == (8, 22)
+GREY = torch.zeros(3, 1, 4, 4)
 
 
 @pytest.mark.parametrize(
-    ("rows", "captions", "message"),
+    ("call", "error", "message"),
     [
-        ({"a": images(3), "b": images(2)}, None, r"rows\['a'\] and rows\['b'\] .* got 3 and 2"),
-        ({"a": images(3)}, ["one"], r"rows\['a'\] and captions must have .* got 3 and 1"),
-        ({"a": images(0)}, None, r"rows\['a'\] must hold at least one example, got none"),
+        (lambda: display_image(None, GREY), ValueError, r"t must .* got \(3, 1, 4, 4\); index"),
+        (lambda: display_image(None, GREY[0, 0, 0]), ValueError, r"one image, .* got \(4,\)"),
+        (lambda: display_image(None, torch.zeros(2, 4, 4)), ValueError, r"got \(2, 4, 4\)"),
+        (lambda: display_image(None, GREY.byte()), TypeError, "uint8; use scale_images"),
+        (lambda: show({}), ValueError, "rows must be named images"),
+        (lambda: show([GREY]), ValueError, "rows must be named images.* got .tens"),
+        (lambda: show({"a": [0]}), TypeError, r"rows\['a'\] must be a torch.Tens"),
+        (lambda: show({"a": GREY[0]}), ValueError, r"rows\['a'\] .*\(1, 4, 4\)"),
+        (lambda: show({"a": GREY, "b": GREY[1:]}), ValueError, "in 'b'; show as"),
+        (lambda: show({"a": GREY.reshape(1, 3, 4, 4), "b": GREY}), ValueError, "C"),
+        (lambda: show({"a": torch.zeros(3, 2, 4, 4)}), ValueError, "C being 1 or"),
+        (lambda: show({"a": GREY}, captions=["b"]), ValueError, "3 columns, got 1"),
+        (lambda: plot_history(history(), baselines=0.1), TypeError, "named losses, .* got 0.1"),
+        (lambda: plot_embedding(np.zeros((4, 3)), [0] * 4), ValueError, r"\(N, 2\), got \(4, 3\)"),
+        (lambda: plot_embedding(EMBEDDING, [1, 2]), ValueError, r"labels must .*\(5,\)"),
+        (lambda: plot_embedding(EMBEDDING[:0], []), ValueError, "embedding must be a table"),
+        (lambda: plot_embedding(EMBEDDING * np.nan, [1] * 5), ValueError, "must be finite"),
     ],
 )
-def test_rows_that_do_not_match_are_refused(rows, captions, message):
-    with pytest.raises(ValueError, match=message):
-        show_reconstructions(rows, captions=captions)
+def test_what_cannot_be_drawn_is_refused_before_a_figure_is_made(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
     assert plt.get_fignums() == []
-
-
-# ---- plot_history
-
-
-def test_every_batch_and_every_evaluation_is_drawn(ax):
-    plot_history(history(), ax=ax)
-    batches, evaluations = ax.lines
-    assert batches.get_xdata().tolist() == [1, 2, 3, 4, 5, 6]
-    assert batches.get_ydata().tolist() == [0.9, 0.7, 0.6, 0.5, 0.4, 0.3]
-    assert evaluations.get_xdata().tolist() == [3, 6]
-    assert evaluations.get_ydata().tolist() == [0.4, 0.2]
-    assert ax.get_yscale() == "log"
-    assert ax.get_xlabel() == "batches" and ax.get_ylabel()
-    names = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert names == ["training, each batch", "test"]
-
-
-def test_baselines_are_dashed_lines_with_their_names_and_errors(ax):
-    plot_history(history(), baselines={"mean image": 0.2712, "PCA-28": 0.0745}, ax=ax)
-    baselines = ax.lines[2:]
-    assert [line.get_ydata()[0] for line in baselines] == [0.2712, 0.0745]
-    assert all(line.get_ydata()[0] == line.get_ydata()[1] for line in baselines)
-    assert all(line.get_linestyle() == "--" for line in baselines)
-    assert [text.get_text() for text in ax.texts] == ["mean image 0.271", "PCA-28 0.074"]
-    assert [text.xy[1] for text in ax.texts] == [0.2712, 0.0745]
-
-
-@pytest.mark.parametrize("losses", [[], [0.5, 0.4]])
-def test_an_interrupted_history_without_evaluations_can_be_drawn(ax, losses):
-    plot_history(History(batch_losses=losses, interrupted=True), ax=ax)
-    assert ax.lines[0].get_ydata().tolist() == losses
-    assert ax.lines[1].get_xdata().size == 0
-    ax.figure.canvas.draw()
-
-
-# ---- plot_embedding
-
-
-def test_every_point_has_the_colour_of_its_digit(ax):
-    plot_embedding(EMBEDDING, torch.tensor(LABELS), ax=ax)
-    (points,) = ax.collections
-    assert np.array_equal(points.get_offsets(), EMBEDDING)
-    for color, label in zip(points.get_facecolors(), LABELS, strict=True):
-        assert same_color(color[:3], DIGIT_COLORS[label])
-
-
-def test_every_digit_present_is_named_at_the_median_of_its_points(ax):
-    plot_embedding(EMBEDDING, LABELS, ax=ax)
-    assert [text.get_text() for text in ax.texts] == ["3", "7"]
-    assert [text.get_position() for text in ax.texts] == [(1, 1), (11, 10)]
-    for text, digit in zip(ax.texts, (3, 7), strict=True):
-        assert same_color(text.get_bbox_patch().get_edgecolor()[:3], DIGIT_COLORS[digit])
-
-
-def test_a_map_has_no_ticks_and_equal_axes(ax):
-    plot_embedding(torch.tensor(EMBEDDING), np.array(LABELS), ax=ax)
-    assert ax.get_xticks().size == ax.get_yticks().size == 0
-    assert ax.get_aspect() == 1
-
-
-@pytest.mark.parametrize(
-    ("embedding", "labels", "message"),
-    [
-        (np.zeros((3, 2)), [1, 2], "embedding and labels must have one row each .* got 3 and 2"),
-        (np.zeros((0, 2)), [], "embedding must hold at least one example, got none"),
-        (np.zeros((2, 2)), [1, 10], r"labels must be digits 0 to 9, got \[ 1 10\]; pass the digit"),
-        (np.zeros((2, 2)), [-1, 0], r"labels must be digits 0 to 9, got \[-1  0\]"),
-        (np.zeros((2, 2)), [0.5, 1.0], "labels must be digits 0 to 9"),
-    ],
-)
-def test_a_map_with_labels_that_are_no_digits_is_refused(embedding, labels, message):
-    with pytest.raises(ValueError, match=message):
-        plot_embedding(embedding, labels)
-    assert plt.get_fignums() == []
-
-
-def test_a_map_of_three_columns_is_refused():
-    with pytest.raises(ValueError, match=r"embedding must have shape \(N, 2\), got \(4, 3\)"):
-        plot_embedding(np.zeros((4, 3)), [0, 1, 2, 3])
-
-
-@pytest.mark.parametrize(
-    ("rows", "message"),
-    [
-        ({}, "rows must hold at least one example"),
-        ({"flat": torch.zeros(3, 28, 28)}, r"rows\['flat'\] must have shape \(N, 1, H, W\)"),
-    ],
-)
-def test_rows_that_are_no_images_are_refused(rows, message):
-    with pytest.raises(ValueError, match=message):
-        show_reconstructions(rows)
