@@ -51,7 +51,7 @@ class Checkpoint:
                 state = torch.load(self.path, map_location="cpu", weights_only=True)
             found = dict(state["settings"])
         except Exception as error:
-            got = f"{self.path}, which cannot be read ({error!s:.40}); {ADVICE}"
+            got = f"{self.path}, which cannot be read ({type(error).__name__}); {ADVICE}"
             raise ValueError(f"checkpoint must be a file of fit's, got {got}") from error
         for name in self.settings | found:
             theirs, ours = (str(x.get(name)) for x in (found, self.settings))

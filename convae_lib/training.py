@@ -192,7 +192,7 @@ class PyTorchTrainer:
         loss = self.criterion(output, y)
         kind = getattr(self.criterion, "reduction", "mean")
         if not isinstance(loss, Tensor) or loss.numel() != 1 or kind == "sum":
-            got = f'{loss}, reduction="{kind}"; take the "mean"'
+            got = f'{getattr(loss, "shape", loss)}, reduction="{kind}"; take the "mean"'
             raise ValueError(f"criterion must return a tensor, the mean of a batch, got {got}")
         if not loss.isfinite().all():
             advice = "lower the learning rate, and look for NaN or unscaled values in the data"
