@@ -13,7 +13,7 @@
 # - name the baselines that every later network of this course must beat.
 #
 # *Before you start:* you have trained one classifier in PyTorch and had one course of linear algebra.
-# *Time:* half a minute on two cores. *Next:* [01 · Layers](01_layers.ipynb)
+# *Time:* one minute on two cores. *Next:* [01 · Layers](01_layers.ipynb)
 
 # %%
 import sys
@@ -118,13 +118,13 @@ assert left[1] < 0.7 * left[0] and board > 5 * largest
 # %% [markdown]
 # What is common to digits fits into 28 numbers; noise and chessboards do not. Out of that come the uses:
 #
-# - **denoising:** what the code has no room for disappears (c, d);
-# - **anomalies:** what the network cannot redraw is unlike all it has seen; the error says so (e);
+# - **denoising:** what the code has no room for disappears (c, d), the more so if one trains for it;
+# - **anomalies:** a large error says that an image is unlike all that the network has seen (e), though a small one
+#   proves nothing: exercise 2;
 # - **compression:** 28 numbers instead of 784 (lesson 05 counts the bits);
-# - **pre-training:** millions of images without labels teach an encoder, a few labelled ones then suffice to
-#   put it to use;
-# - **image generators:** those behind today's text-to-image models work on the codes of an autoencoder,
-#   and leave the pixels to its decoder.
+# - **pre-training:** millions of images without labels teach an encoder, fewer labelled ones then put it to use;
+# - **image generators:** many of those behind today's text-to-image models work on the codes of an
+#   autoencoder, and leave the pixels to its decoder.
 
 # %% [markdown]
 # ## The marks to beat
@@ -265,7 +265,8 @@ plt.show()
 # %% [markdown]
 # ## Why linear means PCA
 #
-# The same idea, from the plane to 784 dimensions and from 1 number to 28. Measure images from their mean.
+# The same idea, from the plane to 784 dimensions and from 1 number to 28. Measure images from their mean: any
+# other bias would only add to the loss.
 #
 # 1. A linear decoder draws mixtures of its 28 columns. They fill a flat 28-dimensional **subspace**, and
 #    nothing outside it can be drawn.
@@ -280,10 +281,10 @@ plt.show()
 #
 # $$\operatorname{tr}(U^\top C\,U) = \sum_i \lambda_i w_i, \qquad w_i = |U^\top v_i|^2 .$$
 #
-# Here $w_i$ is how much of $v_i$ lies inside the subspace: from 0 to 1. And all $w_i$ add up to 28. So you
-# have **a budget of 28, at most 1 on each direction**. Spend it on the 28 largest variances! That is what
-# *principal component analysis* does. Lost: $\lambda_{29} + \dots + \lambda_{784}$. If $\lambda_{28} >
-# \lambda_{29}$, no other subspace does as well. ∎
+# Here $w_i$ is how much of $v_i$ lies inside the subspace: from 0 to 1, since $v_i$ has length 1. And all $w_i$
+# add up to 28, since each of $U$'s 28 columns has length 1. So you have **a budget of 28, at most 1 on each
+# direction**. Spend it on the 28 largest variances! That is what *principal component analysis* does. Lost:
+# $\lambda_{29} + \dots + \lambda_{784}$. If $\lambda_{28} > \lambda_{29}$, no other subspace does as well. ∎
 
 # %% [markdown]
 # PCA is therefore no training at all, but three lines: the mean, the covariance, and its *singular value
@@ -326,7 +327,7 @@ assert abs(table.loc["PCA-28", "training images"] / tails[28] - 1) < 1e-4
 assert -1e-6 < excess < 0.002 < 0.01 < tails[27] / tails[28] - 1 and variances[27] > 1.02 * variances[28]
 
 # %% [markdown]
-# PCA meets its formula to the last digit shown, and the network, which knows of no covariance, comes to within
+# PCA meets its formula, and the network, which knows of no covariance, comes to within
 # a fifth of a per cent from above: far closer than PCA-27 is. On *test* images nothing is promised, and there
 # either may be ahead by a hair. Here are eight of them, and what both make of them.
 
@@ -511,8 +512,7 @@ assert np.mean(careless_losses[-500:]) < 1.06 * np.mean(losses[-500:])
 # %% [markdown]
 # ## What you can do now
 #
-# - Say what an autoencoder is and is for: an encoder writes a short code, a decoder draws the image from it, and the
-#   image itself is the target.
+# - Say what an autoencoder is: an encoder writes a short code, a decoder draws the image, its own target, from it.
 # - Explain the linear case: to lose least is to keep most, with a budget of 28. A linear network, trained well, finds
 #   PCA's subspace, not its axes: any invertible mix of the code serves as well.
 # - Name the marks to beat on MNIST's test images: all black about 0.46, the mean image 0.27, PCA-28 0.075.
@@ -594,8 +594,8 @@ assert np.mean(careless_losses[-500:]) < 1.06 * np.mean(losses[-500:])
 # ```
 #
 # The first number is always there and must carry the most. This is *nested dropout* (Rippel, Gelbart and Adams, 2014);
-# its optimum is PCA with its axes in order, up to scale and sign. After 3,000 steps the first few axes are PCA's, with
-# |cosines| above 0.8; the later ones, whose variances lie close together, take longer.
+# its optimum is PCA with its axes in order, up to scale and sign. After 3,000 steps the first three axes are PCA's, with
+# |cosines| above 0.85; further down, where variances lie close together, some are still mixed or have changed places.
 # </details>
 
 # %% [markdown]

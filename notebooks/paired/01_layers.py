@@ -454,7 +454,7 @@ assert row is None and gap < 1e-5
 # - Compute by hand: windows for a convolution, blocks for pooling, stamps for a transposed convolution; and sizes,
 #   $\lfloor (n + 2p - k)/s \rfloor + 1$ down, $(n - 1)s + k - 2p$ up.
 # - Count: `out · (in · k · k) + out` for a convolution, which takes for granted that neighbours belong together and that
-#   patterns may appear anywhere; `out · in + out` for a dense layer, which takes nothing for granted.
+#   patterns may appear anywhere; `out · in + out` for a dense layer.
 # - Avoid three traps: zeros draw a frame where black is −1, `dropout` here is the probability of keeping, and `flatten`,
 #   not `view`, is safe in any layout.
 #
