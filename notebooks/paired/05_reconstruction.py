@@ -190,7 +190,7 @@ figure, axes = plt.subplots(3, 6, figsize=(9, 4.8), layout="constrained")
 for column in range(6):
     axes[0, column].imshow(test[column, 0], cmap="gray", vmin=-1, vmax=1)
     for row, images in ((1, by_network), (2, by_pca)):
-        difference = (images - test)[column, 0]
+        difference = (images[column] - test[column])[0]
         shown = axes[row, column].imshow(difference, cmap="RdBu_r", vmin=-2, vmax=2)
 for ax in axes.flat:
     ax.set(xticks=[], yticks=[])
