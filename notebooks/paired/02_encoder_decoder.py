@@ -136,7 +136,8 @@ assert digit.shape == (1, 1, 28, 28) and -1 <= digit.min() < digit.max() <= 1
 # %%
 guess = None  # the largest number of numbers
 model = load_pretrained("lesson")
-layers = [f"{part}.{name}" for part, module in model.named_children() for name, _ in module.named_children()]
+layers = ["encoder.conv1", "encoder.conv2", "encoder.dense1"]
+layers += ["decoder.dense1", "decoder.conv1", "decoder.conv2"]
 
 walk, x = {"image": digit}, digit
 with torch.no_grad():
@@ -178,10 +179,9 @@ ax.set_title("Wide, wider, 28 numbers, and back: one digit on its way through th
 plt.show()
 
 # %% [markdown]
-# The encoder's maps answer to edges of the stroke, light on one side and dark on the other; in the code no
-# digit is left to be seen. The decoder's maps look like noise at first, much as the random start left
-# them. But noise that differs from digit to digit is information: the convolutions average the grain away, and the 7
-# appears.
+# The encoder's maps answer to edges of the stroke, light on one side and dark on the other, and to the frame
+# that lesson 01's zero padding draws. In the code no digit is left to be seen. The decoder's maps look like noise, and yet they hold it: the convolutions
+# behind them average the grain away, and the digit appears.
 
 # %% [markdown]
 # ## Where is the bottleneck?
@@ -190,10 +190,12 @@ plt.show()
 
 # %% tags=["hide-input"]
 figure, ax = plt.subplots(figsize=(8, 3), layout="constrained")
-bars = ax.bar([name.replace(".", "\n") for name in walk], [x.numel() for x in walk.values()], color="0.6")
+names = [name.replace(".", "\n") for name in walk]
+bars = ax.bar(names, [x.numel() for x in walk.values()], color="0.6")
 ax.bar_label(bars, [f"{x.numel():,}" for x in walk.values()], padding=2)
 ax.yaxis.set_major_formatter("{x:,.0f}")
-ax.set(ylim=(0, 12_500), ylabel="numbers per image", title="Not a funnel: first wider, then suddenly narrow")
+ax.set(ylim=(0, 12_500), ylabel="numbers per image")
+ax.set_title("Not a funnel: first wider, then suddenly narrow")
 ax.spines[["top", "right"]].set_visible(False)
 plt.show()
 
@@ -231,7 +233,8 @@ counts = pd.DataFrame(by_hand, index=layers, columns=["parameters", "multiply–
 
 is_dense = counts.index.str.contains("dense")
 shares = counts[is_dense].sum() / counts.sum()
-print(counts, f"dense layers: {shares.iloc[0]:.1%} and {shares.iloc[1]:.1%}, you: {guesses}", sep="\n\n")
+print(counts)
+print(f"dense layers: {shares.iloc[0]:.1%} and {shares.iloc[1]:.1%}, you: {guesses}")
 assert shares.iloc[0] > 0.98 and shares.iloc[1] < 0.07
 
 # %% [markdown]
@@ -245,10 +248,11 @@ with FlopCounterMode(display=False) as counter, torch.no_grad():
     model(digit)
 multiply_adds = counter.get_total_flops() // 2
 
-print(f"parameters:    {counts['parameters'].sum():>9,} by hand, {sum(parameters):>9,} in the modules")
-print(f"multiply–adds: {counts['multiply–adds'].sum():>9,} by hand, {multiply_adds:>9,} counted by PyTorch")
+by_hand = counts.sum()
+print(f"parameters:    {by_hand['parameters']:>9,} by hand, {sum(parameters):>9,} in the modules")
+print(f"multiply–adds: {by_hand['multiply–adds']:>9,} by hand, {multiply_adds:>9,} by PyTorch")
 assert parameters == counts["parameters"].tolist() and sum(parameters) == 318_480
-assert multiply_adds == counts["multiply–adds"].sum()
+assert multiply_adds == by_hand["multiply–adds"]
 
 # %% [markdown]
 # ## Multiply–adds and seconds
@@ -275,10 +279,12 @@ with torch.inference_mode():
 counts["seconds"] = pd.DataFrame(walks).median()
 percent = (100 * counts / counts.sum()).round(1)
 price = counts["seconds"] / counts["multiply–adds"]
-dearer = price["decoder.conv2"] / price["decoder.conv1"], price["encoder.conv1"] / price["encoder.conv2"]
-print(percent, f"\ndecoder.conv2: {percent.loc['decoder.conv2', 'seconds']} % of the seconds, you: {guess}")
-print(f"price of its multiply–adds: {dearer[0]:.1f} times decoder.conv1's")
-assert percent.loc[~is_dense, "seconds"].sum() > 70 and min(dearer) > 1.5
+dearer = price["decoder.conv2"] / price["decoder.conv1"]
+print(percent)
+print(f"decoder.conv2: {percent.loc['decoder.conv2', 'seconds']} % of the seconds, you: {guess}")
+print(f"its multiply–adds cost {dearer:.1f} times as much as decoder.conv1's")
+assert percent.loc[~is_dense, "seconds"].sum() > 70 and dearer > 1.5
+assert price["encoder.conv1"] > 1.5 * price["encoder.conv2"]
 
 # %% tags=["hide-input"]
 figure, ax = plt.subplots(figsize=(8, 4.6), layout="constrained")
@@ -354,10 +360,11 @@ plt.show()
 
 window = local[10:19, 10:19]
 rim = torch.cat([window[0], window[-1], window[1:-1, 0], window[1:-1, -1]]).mean()
-print(f"window: middle 3 × 3 {window[3:6, 3:6].mean() / rim:.1f} times as strong as the rim")
-print(f"code: {(whole > 0).sum()} of 784 pixels; middle 16 × 16 {whole[6:22, 6:22].mean() / whole[:2].mean():.1f} times the top rows")
-assert window.min() > 0 and local.count_nonzero() == 81 and whole.min() > 0
-assert window[3:6, 3:6].mean() > 2 * rim and whole[6:22, 6:22].mean() > 1.5 * whole[:2].mean()
+middle, centre, top = window[3:6, 3:6].mean(), whole[6:22, 6:22].mean(), whole[:2].mean()
+print(f"after conv2: {local.count_nonzero()} pixels, the middle {middle / rim:.1f} times the rim")
+print(f"code: {whole.count_nonzero()} pixels, the middle {centre / top:.1f} times the top rows")
+assert local.count_nonzero() == window.count_nonzero() == 81 and whole.count_nonzero() == 784
+assert middle > 2 * rim and centre > 1.5 * top
 
 # %% [markdown]
 # A window of 9 × 9 holds a piece of a stroke, never a digit, and its middle counts more than its rim: more
