@@ -34,8 +34,8 @@ CONTENDERS = {
 
 def kl_divergence(codes, drawn):
     """What scikit-learn finds when it starts with a map (N, 2) of codes and may not move it."""
-    options = {"learning_rate": 1e-9, "early_exaggeration": 1, "min_grad_norm": 1e9}
-    return TSNE(init=np.float32(drawn), angle=0.2, n_jobs=-1, **options).fit(codes).kl_divergence_
+    options = {"learning_rate": 1e-9, "min_grad_norm": 1e9, "angle": 0.2, "n_jobs": -1}
+    return TSNE(init=np.float32(drawn), **options).fit(codes).kl_divergence_
 
 
 @cache

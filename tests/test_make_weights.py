@@ -1,6 +1,4 @@
-"""The tool behind `make weights`."""
-
-import dataclasses
+from dataclasses import replace
 
 import make_weights
 import torch
@@ -18,11 +16,10 @@ def test_every_copy_of_an_excluded_image_is_left_out_and_the_others_stay_in_orde
     assert torch.equal(make_weights.without(images, images[:0]), images)
 
 
-def test_the_command_writes_weights_that_the_networks_load(embedded, tmp_path, monkeypatch, capsys):
+def test_the_command_writes_weights_that_load(embedded, tmp_path, monkeypatch, capsys):
     train = torch.cat([embedded.train_images[:80], embedded.test_images[:40]])
-    mnist = dataclasses.replace(
-        embedded, train_images=train, train_labels=torch.zeros(120).long(), source="mnist"
-    )
+    labels = torch.zeros(120).long()
+    mnist = replace(embedded, train_images=train, train_labels=labels, source="mnist")
     monkeypatch.setattr(make_weights, "load_mnist", iter([mnist, embedded]).__next__)
     monkeypatch.setenv("CONVAE_OFFLINE", "0")
     make_weights.main(tmp_path)
