@@ -1,18 +1,12 @@
 """A small library for learning convolutional autoencoders, built lesson by lesson.
 
-========== =================================================================== =======
-module     holds                                                               lessons
-========== =================================================================== =======
-data       load_mnist, ImageData, scale_images, from_dataset                   00, 04
-layers     DenseLayer, ConvLayer, ResidualBlock                                01, 08
-models     Encoder, Decoder, Autoencoder, load_pretrained, ResidualEncoder,    02, 05,
-           ResidualDecoder, ResidualAutoencoder, LinearAutoencoder             08, 00
-training   permute_data, PyTorchTrainer, History                               03
-evaluation reconstruct, reconstruction_error, mean_error, pca_baseline         00–08
-codes      tsne_embedding, embedding_quality, probe_codes                      06, 07
-plots      display_image, show_reconstructions, plot_history, plot_embedding,  00–08
-           DIGIT_COLORS
-========== =================================================================== =======
+- data: MNIST and any other images as tensors (lessons 00, 04)
+- layers: the dense and the convolutional layer, a residual block (01, 08)
+- models: the source lesson's autoencoder, a better one, PCA as one (02, 08, 00)
+- training: the trainer and what it remembers (03)
+- evaluation: reconstructions, their errors, the baseline (00 to 08)
+- codes: maps of a code, and questions to it (06, 07)
+- plots: the figures (00 to 08)
 """
 
 from . import _torchvision  # noqa: F401 - first: it lets the others import torchvision

@@ -10,8 +10,8 @@ from ._running import generators, undivided
 
 ADVICE = "choose another name, or delete it to begin anew"
 CHANGED = {"lr", "momentum", "betas", "last_epoch", "T_i", "T_cur"}  # by the training
-NUMBERS: list[Any] = [np.float64(0).__reduce__()[0], np.dtype]  # numpy's, which a rate may be
-NUMBERS += [type(np.dtype(kind)) for kind in (np.bool_, np.int64, np.float32, np.float64)]
+KINDS = [type(np.dtype(kind)) for kind in (np.bool_, np.int64, np.float32, np.float64)]
+NUMBERS: list[Any] = [np.float64(0).__reduce__()[0], np.dtype, *KINDS]  # a rate may be numpy's
 
 
 class Checkpoint:
@@ -31,8 +31,7 @@ class Checkpoint:
             self.unfinished.touch()
             self.unfinished.unlink()
         except OSError as error:
-            got = f"{path} ({error.strerror})"
-            raise OSError(f"checkpoint must lie in a folder to write to, got {got}") from error
+            raise OSError(f"checkpoint must lie in a folder to write to, got {path}") from error
 
     @undivided()
     def save(self, **progress: Any) -> None:

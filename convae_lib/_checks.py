@@ -39,8 +39,7 @@ def check_pairs(x: Any, y: Any, x_name: str, y_name: str) -> None:
     check_tensor(x, x_name)
     check_tensor(y, y_name)
     if len(x) != len(y):
-        rows = f"{len(x)} and {len(y)} rows"
-        raise ValueError(f"{x_name} and {y_name} must belong together, row by row, got {rows}")
+        raise ValueError(f"{x_name} and {y_name} must pair up by row, got {len(x)} and {len(y)}")
 
 
 def check_count(value: Any, name: str) -> None:
@@ -65,8 +64,9 @@ def as_table(values: Any, name: str, rows: int | None = None) -> NDArray[Any]:
     if table.ndim != 2 or 0 in table.shape or table.dtype.kind not in "biuf":
         got = f"{table.dtype} of shape {table.shape}; flatten images with images.flatten(1)"
         raise ValueError(f"{name} must be a table (N, features) of real numbers, got {got}")
-    table = table.astype(np.result_type(table, np.float32))
-    if (largest := np.abs(table).max()) and not 1e-15 < largest < 1e15:  # squares must not be 0
+    table = table.astype(np.result_type(table, np.float32), copy=False)
+    largest = np.maximum(-table.min(), table.max())
+    if largest != 0 and not 1e-15 < largest < 1e15:  # squares must not be 0
         raise ValueError(f"{name} must be finite, 1e-15 to 1e15 in size, got {largest:g}; look why")
     if rows not in (None, len(table)):
         raise ValueError(f"{name} must have {rows} rows, one for each code, got {len(table)}")

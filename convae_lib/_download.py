@@ -5,14 +5,18 @@ import hashlib
 import os
 import threading
 import time
+import warnings
 from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 
-import pooch
 from torchvision.datasets import MNIST
 from torchvision.datasets.utils import calculate_md5
-from tqdm import tqdm
+from tqdm import TqdmWarning, tqdm
+
+with warnings.catch_warnings(action="ignore", category=TqdmWarning):  # it would like ipywidgets
+    from pooch import HTTPDownloader
+    from pooch import os_cache as os_cache
 
 FILES = {
     "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
@@ -41,13 +45,13 @@ def complete(raw: Path) -> None:
 
 
 def _download(archive: str) -> bytes:
-    errors = []
+    errors = "no mirror worked"
     for mirror in MNIST.mirrors:
         try:
             return _fetch(f"{mirror}{archive}", dict(MNIST.resources)[archive])
         except ConnectionError as error:
-            errors.append(str(error))
-    raise ConnectionError(f"MNIST cannot be downloaded ({'; '.join(errors)})")
+            errors += f"; {error}"
+    raise ConnectionError(f"MNIST cannot be downloaded ({errors})")
 
 
 def _fetch(url: str, md5: str) -> bytes:
@@ -57,7 +61,7 @@ def _fetch(url: str, md5: str) -> bytes:
 
         def download() -> None:
             try:
-                pooch.HTTPDownloader(progressbar=bar, timeout=PATIENCE)(url, data, None)
+                HTTPDownloader(progressbar=bar, timeout=PATIENCE)(url, data, None)
             except Exception as error:
                 errors.append(error)
 

@@ -2,6 +2,7 @@
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain
@@ -25,18 +26,15 @@ def inference(model: nn.Module) -> Iterator[None]:
 
 def device_of(model: nn.Module) -> torch.device:
     """The device of the model's first parameter or buffer, the CPU if it has neither."""
-    for tensor in chain(model.parameters(), model.buffers()):
-        return tensor.device
-    return torch.device("cpu")
+    tensors = chain(model.parameters(), model.buffers(), [torch.empty(0, device="cpu")])
+    return next(tensors).device
 
 
 def generators(device: torch.device) -> list[torch.Generator]:
     """What torch draws from by default: the CPU's generator, and that of a GPU."""
-    if device.type == "cuda":
-        return [torch.default_generator, torch.cuda.default_generators[device.index]]
-    if device.type == "mps":
-        return [torch.default_generator, torch.mps._get_default_mps_generator()]
-    return [torch.default_generator]
+    own = [torch.cuda.default_generators[device.index]] if device.type == "cuda" else []
+    own += [torch.mps._get_default_mps_generator()] if device.type == "mps" else []
+    return [torch.default_generator, *own]
 
 
 @contextmanager
@@ -60,8 +58,14 @@ def undivided() -> Iterator[None]:
     if not main or not callable(signal.getsignal(signal.SIGINT)):
         yield
         return
-    waiting: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: waiting.append(number))
+    waiting: list[float] = []
+
+    def wait(number: int, frame: object) -> None:
+        waiting.append(time.monotonic())
+        if waiting[-1] - waiting[0] > 3:  # asked again: the block hangs
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, wait)
     try:
         yield
     finally:

@@ -1,8 +1,8 @@
 """Make ``import torchvision`` work beside any build of torch.
 
 torchvision's wheel on the package index is compiled against the CUDA build of torch. Beside a
-CPU-only torch its import stops with "operator torchvision::nms does not exist". The course needs no
-such operator: declaring the names is enough, and done only where they are missing.
+CPU-only torch its import stops with "operator torchvision::nms does not exist". Declaring the names
+is enough for the course, and done only where they are missing.
 """
 
 import importlib

@@ -79,13 +79,12 @@ def probe_codes(
 
     All are fitted on the training codes and scored on the test codes. ``"kNN"``: accuracy of the
     five nearest training codes. ``"linear probe"``: of a logistic regression on standardised codes
-    (G. Alain and Y. Bengio, ICLR workshop 2017). ``"10 labels"``, ``"100 labels"``,
-    ``"1000 labels"``, where there are so many, and no more classes: the same told only these, each
-    class in proportion; the mean of ten draws, and under ``"… sd"`` their standard deviation.
-    ``"k-means"``: accuracy of as many clusters as classes, found without labels and named by the
-    best one-to-one matching (H. W. Kuhn, 1955). ``"NMI"``, ``"ARI"``: how well clusters and classes
-    agree without names (N. X. Vinh, J. Epps and J. Bailey, JMLR 11, 2010); 1 is the same partition,
-    an ARI of 0 is chance. First used in lesson 07.
+    (G. Alain and Y. Bengio, ICLR workshop 2017). ``"10 labels"``, and so for 100 and 1000: the same
+    told only these, each class in proportion; the mean of ten draws, and under ``"… sd"`` their
+    standard deviation; left out where the training set is too small. ``"k-means"``: accuracy of as
+    many clusters as classes, named by the best one-to-one matching (H. W. Kuhn, 1955). ``"NMI"``,
+    ``"ARI"``: agreement without names (N. X. Vinh, J. Epps and J. Bailey, JMLR 11, 2010); 1 is the
+    same partition, an ARI of 0 is chance. First used in lesson 07.
     """
     train, test = as_table(train_codes, "train_codes"), as_table(test_codes, "test_codes")
     if train.shape[1] != test.shape[1]:

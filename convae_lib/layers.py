@@ -11,9 +11,8 @@ Activation = Callable[[Tensor], Tensor] | None
 class DenseLayer(nn.Module):
     """A fully connected layer, (N, input_size) → (N, neurons).
 
-    ``dropout`` is the probability of *keeping* a unit, in (0, 1], unlike that of ``nn.Dropout``; in
-    training kept units are scaled by ``1 / dropout`` (N. Srivastava et al., "Dropout", JMLR 15,
-    2014). Built in lesson 01.
+    ``dropout``, in (0, 1], is the probability of *keeping* a unit, unlike that of ``nn.Dropout``;
+    in training kept ones are scaled by its inverse (N. Srivastava et al., JMLR 15). Lesson 01.
     """
 
     def __init__(
@@ -35,9 +34,8 @@ class DenseLayer(nn.Module):
 class ConvLayer(nn.Module):
     """A convolution that keeps the size: (N, in_channels, H, W) → (N, out_channels, H, W).
 
-    ``filter_size`` is odd, and a border of ``filter_size // 2`` zeros is added; ``dropout`` as in
-    `DenseLayer`; with ``flatten`` the result is (N, out_channels · H · W), channel by channel. As
-    everywhere in deep learning, the filter is not flipped. Built in lesson 01.
+    ``filter_size`` is odd, the border ``filter_size // 2`` zeros; ``dropout`` as in `DenseLayer`;
+    with ``flatten``, (N, out_channels · H · W), channel by channel. Built in lesson 01.
     """
 
     def __init__(
@@ -71,8 +69,7 @@ class ConvLayer(nn.Module):
 class ResidualBlock(nn.Module):
     """Two 3 × 3 convolutions, added to their input, (N, channels, H, W) → the same shape.
 
-    The shortcut passes gradients on unchanged; activation before convolution keeps it clean
-    (K. He et al., "Identity mappings in deep residual networks", ECCV 2016). Built in lesson 08.
+    After K. He et al., "Identity mappings in deep residual networks", ECCV 2016. From lesson 08.
     """
 
     def __init__(self, channels: int):

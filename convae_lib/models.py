@@ -22,8 +22,7 @@ MNIST = (1, 28, 28)
 class Encoder(nn.Module):
     """Compress images into codes between -1 and 1: two convolutions and a dense layer, all tanh.
 
-    The architecture is the source lesson's, after S. Weidman, *Deep Learning from Scratch*
-    (O'Reilly, 2019), chapter 7. Built in lesson 02.
+    The source lesson's, after S. Weidman, *Deep Learning from Scratch* (2019). Built in lesson 02.
     """
 
     def __init__(self, hidden_dim: int = 28, *, image_shape: Shape = MNIST):
@@ -79,9 +78,8 @@ class Autoencoder(nn.Module):
 class ResidualEncoder(nn.Module):
     """Compress images, height and width divisible by four, into codes of any real numbers.
 
-    A strided convolution cuts 4 × 4 patches, as vision transformers do (A. Dosovitskiy et al., "An
-    image is worth 16x16 words", ICLR 2021); a residual block of ``width`` channels lets neighbours
-    talk; two dense layers make the code. Built in lesson 08.
+    A strided convolution cuts 4 × 4 patches, as vision transformers do (A. Dosovitskiy et al., ICLR
+    2021); a residual block lets neighbours talk; two dense layers make the code. From lesson 08.
     """
 
     def __init__(self, hidden_dim: int = 28, width: int = 64, *, image_shape: Shape = MNIST):
@@ -105,8 +103,7 @@ class ResidualEncoder(nn.Module):
 class ResidualDecoder(nn.Module):
     """Restore images between -1 and 1 from codes; the mirror image of `ResidualEncoder`.
 
-    Sub-pixel upsampling lays 16 numbers out as a patch of 4 × 4 pixels (W. Shi et al., "Real-time
-    single image and video super-resolution", CVPR 2016). Built in lesson 08.
+    Sub-pixel upsampling lays 16 numbers out as 4 × 4 pixels (W. Shi et al., CVPR 2016). Lesson 08.
     """
 
     def __init__(self, hidden_dim: int = 28, width: int = 64, *, image_shape: Shape = MNIST):
@@ -174,8 +171,7 @@ def load_pretrained(name: Literal["lesson", "better"]) -> Autoencoder | Residual
         model: Autoencoder | ResidualAutoencoder = networks[name](hidden_dim=28)
     with as_file(files(__package__) / "weights" / f"{name}.safetensors") as path:
         load_model(model, path)
-    model.eval()
-    return model
+    return model.eval()
 
 
 def _checked(image_shape: Shape, multiple: int = 1, **counts: int) -> Shape:

@@ -1,7 +1,4 @@
-"""Training: the source lesson's trainer, with its mistakes mended.
-
-Lesson 03 builds it step by step and shows what each mistake costs.
-"""
+"""The source lesson's trainer with its mistakes mended; lesson 03 shows what each one costs."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -60,9 +57,8 @@ class History:
 class PyTorchTrainer:
     """Trains any model on pairs (x, y), built in lesson 03.
 
-    The model's output, or its first element if it returns several, is compared with ``y``:
-    ``criterion(output, y)`` is the mean loss of a batch. The model stays where it lies, on the CPU
-    or a GPU; batches are moved to it. ``history`` is that of the latest `fit`, also after an error.
+    ``criterion(output, y)`` is the mean loss of a batch, ``output`` what the model returns, or the
+    first of several. Batches are moved to the model's device. ``history`` is the latest `fit`'s.
     """
 
     def __init__(
@@ -92,12 +88,10 @@ class PyTorchTrainer:
         printed and ``callback(history)`` called; training ends if it returns something true.
         ``scheduler`` is stepped after every batch. With a ``seed`` shuffling and dropout repeat, to
         the bit on one machine, and torch's generators are left as they were. ``checkpoint`` names a
-        file that keeps the whole state after every evaluation: the same call with such a file goes
-        on from there, to the same bits as a run never interrupted.
-
-        Ctrl-C ends the training, not the program, with the weights after the last batch in the
-        history. A loss that is infinite or NaN raises `FloatingPointError` before its step. The
-        model is left in evaluation mode.
+        file that keeps the whole state after every evaluation: the same call goes on from there, to
+        the same bits as a run never interrupted. Ctrl-C ends the training, not the program, with
+        the weights after the last batch in the history. A loss that is infinite or NaN raises
+        `FloatingPointError` before its step. The model is left in evaluation mode.
         """
         check_count(epochs, "epochs")
         check_count(eval_every, "eval_every")
@@ -126,8 +120,7 @@ class PyTorchTrainer:
                     start = time.perf_counter()
                     self.model.train()
                     total = 0.0
-                    order = torch.randperm(len(x_train), device="cpu")
-                    batches = order.split(int(batch_size))
+                    batches = torch.randperm(len(x_train), device="cpu").split(int(batch_size))
                     for rows in tqdm(batches, desc=f"epoch {epoch}", leave=False):
                         total += self._step(x_train[rows], y_train[rows], scheduler) * len(rows)
                     seconds += time.perf_counter() - start
@@ -181,8 +174,7 @@ class PyTorchTrainer:
         output, y = self.model(x.detach().to(device)), y.detach().to(device)
         output = output[0] if isinstance(output, tuple | list) else output
         if not isinstance(output, Tensor):
-            got = type(output).__name__
-            raise TypeError(f"model must return a tensor, or several, got {got}; return those")
+            raise TypeError(f"model must return a tensor, or several, got {type(output).__name__}")
         allowed = {output.shape}
         if not y.is_floating_point() and output.shape[1:2] != (1,):
             allowed.add(output.shape[:1] + output.shape[2:])  # class numbers for scores (N, K, …)
@@ -207,15 +199,11 @@ class PyTorchTrainer:
         if scheduler is not None and getattr(scheduler, "optimizer", None) is not self.optim:
             raise ValueError("scheduler must step the trainer's optim, got another's; make it anew")
         if isinstance(self.optim, LBFGS) or isinstance(scheduler, ReduceLROnPlateau):
-            raise ValueError(
-                "optim and scheduler must step without the loss, got LBFGS or ReduceLROnPlateau; "
-                "use AdamW, and call the latter's step in a callback"
-            )
+            got = "LBFGS or ReduceLROnPlateau; use AdamW, call the latter's step in a callback"
+            raise ValueError(f"optim and scheduler must step without the loss, got {got}")
 
 
 def _check_alike(train: Tensor, test: Tensor, name: str) -> None:
     if train.shape[1:] != test.shape[1:] or train.dtype != test.dtype:
         wanted, got = (f"{x.dtype} of shape {tuple(x.shape[1:])}" for x in (train, test))
-        raise ValueError(
-            f"{name}_test must be like {name}_train, {wanted}, got {got}; prepare both"
-        )
+        raise ValueError(f"{name}_test must be like {name}_train, {wanted}, got {got}; mend it")

@@ -90,7 +90,7 @@ def test_permuting_copies_both_in_the_order_that_torch_draws(rows, columns, seed
     assert X.flatten().tolist() == list(range(rows * columns))
     one, two = permute_data(X, X)
     assert one is two and one.data_ptr() != X.data_ptr()
-    with pytest.raises(ValueError, match=r"^X and y must belong together"):
+    with pytest.raises(ValueError, match=r"^X and y must pair up"):
         permute_data(X, torch.cat([y, y]))
 
 
@@ -192,7 +192,7 @@ def test_training_and_evaluation_have_their_modes():
     assert [call[0] for call in calls[8:]] == [250, 7] and not any(call[1] for call in calls[8:])
     with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
         trainer.evaluate(x[:, :2], y)
-    with pytest.raises(ValueError, match=r"^x and y must belong together, .* got 257 and 1 rows"):
+    with pytest.raises(ValueError, match=r"^x and y must pair up by row, got 257 and 1"):
         trainer.evaluate(x, y[:1])
     with pytest.raises(ValueError, match=r"^batch_size must be at least 1, got 0"):
         trainer.evaluate(x, y, 0)
@@ -332,14 +332,14 @@ def test_evaluations_come_every_so_many_epochs_and_at_the_last(options, expected
 
 def test_the_seconds_are_those_of_training_without_evaluations():
     def criterion(output, y):
-        time.sleep(0.02 if output.requires_grad else 1)
+        time.sleep(0.02 if output.requires_grad else 0.5)
         return mse_loss(output, y)
 
     x, y = pairs(rows=4)
     start = time.perf_counter()
     seconds = trainer_of(nn.Linear(3, 2), criterion).fit(x, y, x, y, 3, 2, 2).frame["seconds"]
     elapsed = time.perf_counter() - start
-    assert 4 * 0.02 <= seconds[0] <= seconds[1] - 2 * 0.02 and seconds[1] <= elapsed - 2
+    assert 0.07 <= seconds[0] <= seconds[1] - 0.035 and seconds[1] < elapsed - 0.9
 
 
 def test_a_callback_sees_every_evaluation_and_can_stop(tmp_path):
@@ -438,7 +438,7 @@ REFUSALS = [
     ({"scheduler": lr_scheduler.StepLR(OTHER, 1)}, ValueError, "^scheduler must step the trainer"),
     ({"scheduler": "cosine"}, ValueError, "^scheduler must step the trainer's optim"),
     ({"scheduler": lr_scheduler.ReduceLROnPlateau}, ValueError, "^optim and .* ReduceLROnPlateau"),
-    ({"checkpoint": "missing/run.pt"}, OSError, r"^checkpoint must lie .* got missing/run.pt \(No"),
+    ({"checkpoint": "missing/run.pt"}, OSError, r"^checkpoint must lie .* got missing/run.pt$"),
     ({"checkpoint": f"{__file__}/run.pt"}, OSError, "^checkpoint must lie in a folder"),
     ({"checkpoint": Path(__file__)}, ValueError, "^checkpoint must be a file of fit's, got .*read"),
     ({"checkpoint": Path(__file__).parent}, ValueError, "^checkpoint must be a file of fit's"),
