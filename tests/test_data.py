@@ -367,8 +367,10 @@ def test_a_folder_of_pictures_becomes_tensors_and_a_broken_file_is_named(picture
     images, _ = from_dataset(ImageFolder(folder, ToTensor()), workers=workers)
     assert torch.equal(images, pixels / 255)  # fractions, as they are
     (folder / "b" / "3.png").write_bytes(b"no picture")
-    with pytest.raises(ValueError, match=r"^item 3 \(.*3.png\) must be .* cannot identify image"):
+    wanted = r"^item 3 \(.*3.png\) must be .* cannot identify image"
+    with pytest.raises(ValueError, match=wanted) as caught:
         from_dataset(ImageFolder(folder), workers=workers)
+    assert caught.value.__cause__ and multiprocessing.active_children() == []
 
 
 GREY = Image.fromarray(np.array([[255, 0]], dtype=np.uint8))
@@ -411,9 +413,8 @@ GOOD = torch.zeros(1, 4, 4)
     ],
 )
 def test_the_item_that_does_not_fit_is_named(item, message, workers):
-    with pytest.raises(ValueError, match=f"^item 2 must be an image .*{message}") as caught:
+    with pytest.raises(ValueError, match=f"^item 2 must be an image .*{message}"):
         from_dataset([(GOOD, 0), (GOOD, 1), item], workers=workers)
-    assert caught.value.__cause__ and multiprocessing.active_children() == []
 
 
 @pytest.mark.parametrize("dataset", [[], None, iter([(GOOD, 0)])])
