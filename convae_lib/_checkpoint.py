@@ -8,6 +8,7 @@ import torch
 
 from ._running import generators, undivided
 
+State = dict[str, Any]
 ADVICE = "choose another name, or delete it to begin anew"
 CHANGED = {"lr", "momentum", "betas", "last_epoch", "T_i", "T_cur"}  # by the training
 KINDS = [type(np.dtype(kind)) for kind in (np.bool_, np.int64, np.float32, np.float64)]
@@ -20,9 +21,7 @@ class Checkpoint:
     ``settings`` are what a run that goes on must share with the one that wrote the file.
     """
 
-    def __init__(
-        self, path: Path, parts: dict[str, Any], device: torch.device, settings: dict[str, Any]
-    ):
+    def __init__(self, path: Path, parts: State, device: torch.device, settings: State):
         self.path, self.generators = path.resolve(), generators(device)
         self.parts = {name: part for name, part in parts.items() if part is not None}
         self.settings = settings | {name: _describe(part) for name, part in self.parts.items()}
@@ -30,8 +29,10 @@ class Checkpoint:
         try:
             self.unfinished.touch()
             self.unfinished.unlink()
+            if self.path.exists():
+                self.path.open("r+b").close()  # neither a folder nor a pipe
         except OSError as error:
-            raise OSError(f"checkpoint must lie in a folder to write to, got {path}") from error
+            raise OSError(f"checkpoint must be a file that can be written, got {path}") from error
 
     @undivided()
     def save(self, **progress: Any) -> None:

@@ -117,9 +117,8 @@ class PyTorchTrainer:
                         print(f"{checkpoint}: going on after epoch {state['epoch']}")
             try:
                 for epoch in range(first, epochs + 1):
-                    start = time.perf_counter()
+                    start, total = time.perf_counter(), 0.0
                     self.model.train()
-                    total = 0.0
                     batches = torch.randperm(len(x_train), device="cpu").split(int(batch_size))
                     for rows in tqdm(batches, desc=f"epoch {epoch}", leave=False):
                         total += self._step(x_train[rows], y_train[rows], scheduler) * len(rows)
@@ -127,8 +126,7 @@ class PyTorchTrainer:
                     if epoch % eval_every != 0 and epoch != epochs:
                         continue
                     train_loss, test_loss = total / len(x_train), self.evaluate(x_test, y_test)
-                    steps = len(history.batch_losses)
-                    row = (epoch, steps, seconds, train_loss, test_loss)
+                    row = (epoch, len(history.batch_losses), seconds, train_loss, test_loss)
                     history.rows.append(dict(zip(COLUMNS, row, strict=True)))
                     print(f"epoch {epoch}: train loss {train_loss:.4f}, test loss {test_loss:.4f}")
                     stop = callback is not None and bool(callback(history))
@@ -192,12 +190,13 @@ class PyTorchTrainer:
         return loss
 
     def _check_optimizer(self, scheduler: LRScheduler | None) -> None:
-        groups = getattr(self.optim, "param_groups", [])  # none if it is no optimizer
-        held = {id(p) for group in groups for p in group["params"]}
+        held = {id(p) for group in getattr(self.optim, "param_groups", []) for p in group["params"]}
         if held.isdisjoint(map(id, self.model.parameters())):
             raise ValueError("optim must hold the model's parameters, got others; make it anew")
         if scheduler is not None and getattr(scheduler, "optimizer", None) is not self.optim:
             raise ValueError("scheduler must step the trainer's optim, got another's; make it anew")
+        if isinstance(self.criterion, type):
+            raise TypeError("criterion must be called with (output, y), got a class; add ()")
         if isinstance(self.optim, LBFGS) or isinstance(scheduler, ReduceLROnPlateau):
             got = "LBFGS or ReduceLROnPlateau; use AdamW, call the latter's step in a callback"
             raise ValueError(f"optim and scheduler must step without the loss, got {got}")

@@ -438,10 +438,15 @@ REFUSALS = [
     ({"scheduler": lr_scheduler.StepLR(OTHER, 1)}, ValueError, "^scheduler must step the trainer"),
     ({"scheduler": "cosine"}, ValueError, "^scheduler must step the trainer's optim"),
     ({"scheduler": lr_scheduler.ReduceLROnPlateau}, ValueError, "^optim and .* ReduceLROnPlateau"),
-    ({"checkpoint": "missing/run.pt"}, OSError, r"^checkpoint must lie .* got missing/run.pt$"),
-    ({"checkpoint": f"{__file__}/run.pt"}, OSError, "^checkpoint must lie in a folder"),
+    ({"criterion": nn.MSELoss}, TypeError, "^criterion must be called .*, got a class; add"),
+    (
+        {"checkpoint": "missing/run.pt"},
+        OSError,
+        r"^checkpoint must be a file that .* got missing/run.pt$",
+    ),
+    ({"checkpoint": f"{__file__}/run.pt"}, OSError, "^checkpoint must be a file that can be"),
     ({"checkpoint": Path(__file__)}, ValueError, "^checkpoint must be a file of fit's, got .*read"),
-    ({"checkpoint": Path(__file__).parent}, ValueError, "^checkpoint must be a file of fit's"),
+    ({"checkpoint": Path(__file__).parent}, OSError, "^checkpoint must be a file that can be"),
 ]
 
 
@@ -451,6 +456,7 @@ def test_wrong_arguments_are_refused_before_anything_happens(wrong, error, messa
     data = {"x_train": zeros(4, 3), "y_train": zeros(4, 2), "x_test": zeros(2, 3)}
     arguments = data | {"y_test": zeros(2, 2), "seed": 1} | wrong
     trainer.optim = arguments.pop("optim", trainer.optim)
+    trainer.criterion = arguments.pop("criterion", trainer.criterion)
     if trainer.optim is torch.optim.LBFGS:
         trainer.optim = torch.optim.LBFGS(trainer.model.parameters())
     if arguments.get("scheduler") is lr_scheduler.ReduceLROnPlateau:
