@@ -100,6 +100,7 @@ def test_names_beside_narrow_images_do_not_overlap_and_columns_may_have_none():
     for ax in (show(rows), show(rows, captions=captions)):
         ax.figure.canvas.draw()
         assert not overlap([*ax.get_yticklabels(), *ax.get_xticklabels()])
+        assert ax.get_window_extent().height > ax.figure.bbox.height / 2  # no empty figure
     assert show(rows).get_xticks().size == 0
 
 
