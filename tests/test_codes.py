@@ -56,7 +56,7 @@ def test_a_map_is_scikit_learns_with_the_settings_of_the_docstring(
 
 
 def test_the_same_seed_draws_the_same_map_whatever_the_scale_and_another_seed_another():
-    codes = normal(60, 3)
+    codes = normal(60, 1)
     first = tsne_embedding(codes, **quick, init="random")
     for again in (codes, 2.0**40 * codes, 2.0**-40 * codes):
         assert np.array_equal(first, tsne_embedding(again, **quick, init="random"))
@@ -85,10 +85,6 @@ def test_the_same_seed_draws_the_same_map_whatever_the_scale_and_another_seed_an
 )
 def test_codes_of_any_type_and_scale_have_a_map_even_if_they_hardly_differ(codes, init):
     assert np.isfinite(tsne_embedding(codes, **quick, init=init)).all()
-
-
-def test_codes_with_one_feature_start_at_random():
-    assert tsne_embedding(normal(40, 1), **quick, init="random").shape == (40, 2)
 
 
 # ---- embedding_quality
@@ -188,6 +184,7 @@ def test_only_the_training_part_teaches_and_only_the_test_part_is_scored():
 def test_a_rare_class_may_be_missing_among_the_labels_that_are_told():
     codes, labels = normal(400, 2), (np.arange(400) % 40 == 0).astype(int)
     scores = probe_codes(*parts(codes, labels, 200))
+    assert probe_codes(codes[:5], [0, 0, 1, 1, 0], codes, labels)["kNN"] > 0  # the fewest
     assert scores["10 labels"] == 0.975 and scores["10 labels sd"] == pytest.approx(0)
 
 
@@ -232,6 +229,8 @@ def quality(codes=codes, embedding=codes[:, :2], labels=labels, **settings):
         (lambda: quality(embedding=codes[:5]), "embedding must have 60 rows, .* got 5"),
         (lambda: quality(labels=labels[:, None]), r"labels must have shape \(60,\), .* \(60, 1\)"),
         (lambda: quality(labels=np.where(labels, labels, np.nan)), "labels must name every row"),
+        (lambda: quality(neighbors=True), "neighbors must be a whole number, got True"),
+        (lambda: quality(neighbors=2.5), "neighbors must be a whole number, got 2.5"),
         (lambda: quality(neighbors=0), "neighbors must be at least 1, got 0"),
         (lambda: quality(neighbors=30), "neighbors must be less than half of 60 rows, got 30"),
         (lambda: probe(names=labels[:, None]), r"train_labels must have shape \(60,\), .* 1\)"),
@@ -249,15 +248,5 @@ def quality(codes=codes, embedding=codes[:, :2], labels=labels, **settings):
     ],
 )
 def test_wrong_arguments_are_refused_in_the_words_of_the_function(call, message):
-    with pytest.raises(ValueError, match=f"^{message}"):
+    with pytest.raises((TypeError, ValueError), match=f"^{message}"):
         call()
-
-
-@pytest.mark.parametrize("neighbors", [True, 2.5, None])
-def test_neighbors_that_are_no_number_are_refused(neighbors):
-    with pytest.raises(TypeError, match=f"^neighbors must be a whole number, got {neighbors}"):
-        quality(neighbors=neighbors)
-
-
-def test_the_smallest_training_part_is_enough():
-    assert probe(codes[[0, 4, 1, 5, 8]], [0, 0, 1, 1, 0])["kNN"] > 0

@@ -9,17 +9,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from convae_lib import (
-    Autoencoder,
-    Decoder,
-    Encoder,
-    ResidualAutoencoder,
-    ResidualDecoder,
-    ResidualEncoder,
-    load_pretrained,
-    mean_error,
-    pca_baseline,
-)
+from convae_lib import Autoencoder, Decoder, Encoder, load_pretrained, mean_error, pca_baseline
+from convae_lib.models import ResidualAutoencoder, ResidualDecoder, ResidualEncoder
 
 SHAPES = [(1, 28, 28), (3, 32, 32), (3, 16, 24), (1, 8, 8)]
 SmallResidual = partial(ResidualAutoencoder, width=4)
