@@ -1,6 +1,7 @@
 """The benchmarks behind the stored results, and the results themselves."""
 
 import re
+from unittest.mock import Mock
 
 import bench
 import evaluation
@@ -48,13 +49,10 @@ def test_a_plain_loop_gives_the_librarys_weights_and_bfloat16_nearly(tiny):
         assert 0 < error.norm() < 0.1 * moved.norm(), name
 
 
-def test_a_training_that_is_interrupted_gives_no_result(tiny):
-    class Interrupted(Autoencoder):
-        def forward(self, x):
-            raise KeyboardInterrupt
-
+def test_a_training_that_is_interrupted_gives_no_result(tiny, monkeypatch):
+    monkeypatch.setattr(Autoencoder, "forward", Mock(side_effect=KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt, match="nothing is stored"):
-        recipes.fit(tiny.train, tiny.test, 0, **recipes.LESSON | {"network": Interrupted})
+        recipes.fit(tiny.train, tiny.test, 0, **recipes.LESSON)
 
 
 def test_the_limit_counts_every_multiplication_and_addition(tiny):
@@ -73,14 +71,10 @@ def test_both_evaluations_agree_and_the_plain_one_takes_memory(tiny):
     assert 4 * one_map < evaluation.measure(images, "plain", 0)["peak_megabytes"] < 6 * one_map
 
 
-def test_the_divergence_of_a_map_is_that_of_the_tsne_that_drew_it(embedded):
+def test_the_divergence_of_a_map_is_what_tsne_found_and_the_formula_gives(embedded):
     codes = embedded.train_images[:400, 0, 14].numpy()
-    tsne = TSNE(angle=0.2, random_state=0, max_iter=500)
-    drawn = tsne.fit_transform(codes)
+    drawn = (tsne := TSNE(angle=0.2, random_state=0, max_iter=500)).fit_transform(codes)
     assert maps.kl_divergence(codes, drawn) == pytest.approx(tsne.kl_divergence_, rel=0.003)
-
-
-def test_the_divergence_of_any_map_of_equidistant_codes():
     drawn = np.random.default_rng(0).normal(size=(31, 2))
     q = 1 / (1 + pdist(drawn, "sqeuclidean"))
     expected = -np.log(q / q.mean()).mean()  # each code has 30 neighbours, equally near
@@ -88,24 +82,18 @@ def test_the_divergence_of_any_map_of_equidistant_codes():
 
 
 def test_a_killed_run_goes_on_without_repeating_a_row(tmp_path):
-    path, cases, calls = tmp_path / "build" / "part.jsonl", [{"name": "a"}, {"name": "b"}], []
-
-    def measure(name, seed):
-        calls.append((name, seed))
-        if len(calls) == 4:
-            raise KeyboardInterrupt
-        return {"seconds": 0.1 * len(calls)}
-
+    path, cases = tmp_path / "build" / "part.jsonl", [{"name": "a"}, {"name": "b"}]
+    found = [{"seconds": 0.1 * call} for call in range(6)]  # a call more is an error
+    measure = Mock(side_effect=[*found[:3], KeyboardInterrupt, *found[3:]])
     with pytest.raises(KeyboardInterrupt):
         bench.run(measure, cases, range(3), path)
-    with path.open("a") as file:
-        file.write('{"seed": 1, "name": "a", "sec')  # cut short by the kill
+    path.write_text(path.read_text() + '{"seed": 1, "name": "a", "sec')  # cut short by the kill
     rows = bench.run(measure, cases, range(3), path)
     turns = [("a", 0), ("b", 0), ("b", 1), ("a", 1), ("a", 2), ("b", 2)]
-    assert calls == [*turns[:4], *turns[3:]]
+    calls = [(call.kwargs["name"], call.kwargs["seed"]) for call in measure.call_args_list]
+    assert calls == [*turns[:4], *turns[3:]] and rows["date"].notna().all()
     assert [*zip(rows["name"], rows["seed"], strict=True)] == turns
-    assert rows["date"].notna().all()
-    assert bench.run(measure, cases, range(3), path).equals(rows) and len(calls) == 7
+    assert bench.run(measure, cases, range(3), path).equals(rows)
 
 
 def test_a_table_shows_medians_with_their_ranges():

@@ -2,14 +2,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
-from matplotlib.colors import same_color, to_rgba
+from matplotlib.colors import same_color
 
 import convae_lib
 from convae_lib import DIGIT_COLORS, display_image, plot_embedding, plot_history
 
 show = convae_lib.show_reconstructions
-TYPES = [torch.float32, torch.float64, torch.bfloat16, torch.float16]
-SHAPES = [*zip([(1, 28, 28), (1, 8, 8), (3, 32, 32), (3, 16, 24)], TYPES, strict=True)]
+SHAPES = [((1, 8, 8), torch.float32), ((3, 9, 9), torch.bfloat16), ((3, 16, 24), torch.float16)]
 
 
 @pytest.fixture(autouse=True)
@@ -64,11 +63,10 @@ def test_every_figure_is_drawn_on_the_given_axes_or_its_own_and_returns_them(dra
 def test_an_image_is_shown_on_the_fixed_scale_right_side_up_in_its_colours(shape, dtype):
     image = images(1, *shape, dtype=dtype).requires_grad_()[0]
     for t in (image, image[None], image[0] if len(image) == 1 else image):
-        ax = display_image(None, t)
-        shown = ax.images[0]
+        (shown,) = display_image(None, t).images
         np.testing.assert_allclose(shown.get_array(), drawn(image), atol=1e-3)
-        assert shown.get_clim() == (-1, 1) and shown.cmap.name == "gray" and not ax.axison
-        assert shown.origin == "upper"
+        assert shown.get_clim() == (-1, 1) and shown.cmap.name == "gray"
+        assert shown.origin == "upper" and not shown.axes.axison
 
 
 @pytest.mark.parametrize(("shape", "dtype"), SHAPES)
@@ -91,7 +89,6 @@ def test_each_image_stands_in_its_row_and_column_on_one_scale(count, shape, dtyp
     assert rest[between].all() and between[[0, -1]].all() and between[:, [0, -1]].all()
     assert texts(ax.get_yticklabels()) == [*rows]
     assert texts(ax.get_xticklabels()) == ["best", "median", "worst"][:count]
-    assert ax.xaxis.get_ticks_position() == "top" and not ax.spines["left"].get_visible()
 
 
 def test_names_beside_narrow_images_do_not_overlap_and_columns_may_have_none():
@@ -104,26 +101,19 @@ def test_names_beside_narrow_images_do_not_overlap_and_columns_may_have_none():
     assert show(rows).get_xticks().size == 0
 
 
-def test_every_batch_and_every_evaluation_is_drawn():
-    ax = plot_history(history())
-    batches, evaluations = ax.lines
-    assert batches.get_xdata().tolist() == [1, 2, 3, 4, 5, 6]
-    assert batches.get_ydata().tolist() == [0.9, 0.7, 0.6, 0.5, 0.4, 0.09]
-    assert evaluations.get_xdata().tolist() == [3, 6]
-    assert evaluations.get_ydata().tolist() == [0.4, 0.2]
+def test_every_batch_every_evaluation_and_every_baseline_is_drawn():
+    losses = {"mean image": 0.2712, "PCA-28": 0.0745}
+    ax = plot_history(history(), baselines=losses)
+    batches, evaluations, *dashed = ax.lines
+    assert batches.get_xydata().T.tolist() == [[*range(1, 7)], [0.9, 0.7, 0.6, 0.5, 0.4, 0.09]]
+    assert evaluations.get_xydata().tolist() == [[3, 0.4], [6, 0.2]]
     assert (ax.get_yscale(), ax.get_xlabel(), ax.get_ylabel()) == ("log", "batches", "loss")
     assert texts(ax.get_legend().get_texts()) == ["training, each batch", "test"]
     ax.figure.canvas.draw()
     assert {*texts(ax.get_yticklabels())} >= {"0.1", "0.2", "0.5", "1"}
     assert not any(texts(ax.get_yticklabels(minor=True)))
-
-
-def test_baselines_are_dashed_lines_with_their_names_and_losses():
-    losses = {"mean image": 0.2712, "PCA-28": 0.0745}
-    ax = plot_history(history(), baselines=losses)
-    ax.figure.canvas.draw()
-    assert [line.get_ydata() for line in ax.lines[2:]] == [[loss] * 2 for loss in losses.values()]
-    assert {line.get_linestyle() for line in ax.lines[2:]} == {"--"}
+    assert [line.get_ydata() for line in dashed] == [[loss] * 2 for loss in losses.values()]
+    assert {line.get_linestyle() for line in dashed} == {"--"}
     assert texts(ax.texts) == ["mean image 0.271", "PCA-28 0.074"]
     assert [text.get_position() for text in ax.texts] == [(1.01, 0.2712), (1.01, 0.0745)]
     assert not overlap([ax, *ax.texts])
@@ -137,27 +127,22 @@ def test_an_interrupted_history_without_evaluations_can_be_drawn(losses):
     assert 2 <= len([text for text in texts(ax.get_yticklabels()) if text]) < 25
 
 
-@pytest.mark.parametrize("kind", [np.array, torch.tensor, list])
-@pytest.mark.parametrize("names", [True, False])
+@pytest.mark.parametrize(("kind", "names"), [(np.array, True), (torch.tensor, False), (list, True)])
 def test_points_and_names_have_the_colours_of_their_digits(kind, names):
     labels = [3, 3, 3, 7, 7]
     ax = plot_embedding(kind(EMBEDDING), kind(labels), names=names)
     (points,) = ax.collections
     assert np.array_equal(points.get_offsets(), EMBEDDING)
-    for color, label in zip(points.get_facecolors(), labels, strict=True):
-        assert same_color(color[:3], DIGIT_COLORS[label])
+    assert all(map(same_color, points.get_facecolors()[:, :3], (DIGIT_COLORS[n] for n in labels)))
     assert texts(ax.texts) == ["3", "7"] * names
     assert [text.get_position() for text in ax.texts] == [(1, 1), (11, 10)] * names
     for text, digit in zip(ax.texts, (3, 7), strict=False):
         assert same_color(text.get_bbox_patch().get_edgecolor()[:3], DIGIT_COLORS[digit])
-    assert ax.get_xticks().size == ax.get_yticks().size == 0
     assert ax.get_aspect() == ax.get_box_aspect() == 1
-    assert len({to_rgba(color) for color in DIGIT_COLORS}) == len(DIGIT_COLORS) == 10
+    assert ax.get_xticks().size == ax.get_yticks().size == 0
 
 
-@pytest.mark.parametrize(
-    "classes", [range(2), range(10), range(1, 16), range(100), ["cat", "dog"], [-1, 20]]
-)
+@pytest.mark.parametrize("classes", [range(10), range(1, 16), range(100), ["cat", "dog"], [-1, 20]])
 def test_every_class_has_a_colour_and_its_name(classes):
     labels = np.repeat([*classes], 2)
     points = torch.randn(len(labels), 2).to(torch.bfloat16).requires_grad_()
@@ -165,8 +150,7 @@ def test_every_class_has_a_colour_and_its_name(classes):
     assert texts(ax.texts) == [str(label) for label in classes]
     colors = [tuple(color) for color in ax.collections[0].get_facecolors()]
     assert len(set(colors)) == len(classes) and colors[::2] == colors[1::2]
-    if len(classes) <= 10:
-        assert all(map(same_color, [color[:3] for color in colors[::2]], DIGIT_COLORS))
+    assert len(classes) > 10 or all(map(same_color, [c[:3] for c in colors[::2]], DIGIT_COLORS))
 
 
 GREY = torch.zeros(3, 1, 4, 4)
@@ -176,21 +160,17 @@ GREY = torch.zeros(3, 1, 4, 4)
     ("call", "error", "message"),
     [
         (lambda: display_image(None, GREY), ValueError, r"t must .* got \(3, 1, 4, 4\); index"),
-        (lambda: display_image(None, GREY[0, 0, 0]), ValueError, r"one image, .* got \(4,\)"),
         (lambda: display_image(None, torch.zeros(2, 4, 4)), ValueError, r"got \(2, 4, 4\)"),
         (lambda: display_image(None, GREY.byte()), TypeError, "uint8; use scale_images"),
         (lambda: show({}), ValueError, "rows must be named images"),
         (lambda: show([GREY]), ValueError, "rows must be named images.* got .tens"),
-        (lambda: show({"a": [0]}), TypeError, r"rows\['a'\] must be a torch.Tens"),
         (lambda: show({"a": GREY[0]}), ValueError, r"rows\['a'\] .*\(1, 4, 4\)"),
         (lambda: show({"a": GREY, "b": GREY[1:]}), ValueError, "in 'b'; show as"),
-        (lambda: show({"a": GREY.reshape(1, 3, 4, 4), "b": GREY}), ValueError, "C"),
         (lambda: show({"a": torch.zeros(3, 2, 4, 4)}), ValueError, "C being 1 or"),
         (lambda: show({"a": GREY}, captions=["b"]), ValueError, "3 columns, got 1"),
         (lambda: plot_history(history(), baselines=0.1), TypeError, "named losses, .* got 0.1"),
         (lambda: plot_embedding(np.zeros((4, 3)), [0] * 4), ValueError, r"\(N, 2\), got \(4, 3\)"),
         (lambda: plot_embedding(EMBEDDING, [1, 2]), ValueError, r"labels must .*\(5,\)"),
-        (lambda: plot_embedding(EMBEDDING[:0], []), ValueError, "embedding must be a table"),
         (lambda: plot_embedding(EMBEDDING * np.nan, [1] * 5), ValueError, "must be finite"),
     ],
 )
