@@ -242,7 +242,12 @@ def test_offline_or_without_network_a_line_says_so(mirror, tmp_path, embedded, m
 
 @pytest.mark.parametrize(
     "hinder",
-    [os.mkdir, os.mkfifo, lambda p: p.symlink_to("?"), lambda p: p.write_bytes(SMALL[NAME][:-1])],
+    [
+        os.mkdir,
+        getattr(os, "mkfifo", os.mkdir),
+        lambda p: p.symlink_to("?"),
+        lambda p: p.write_bytes(SMALL[NAME][:-1]),
+    ],
 )
 def test_what_is_no_mnist_file_is_named_or_kept_beside(mirror, tmp_path, capsys, hinder):
     raw = put(tmp_path, **{NAME: None, NAMES[0]: SMALL[NAMES[0]][:-4] + b"four", NAMES[1]: None})
@@ -260,6 +265,7 @@ def test_what_is_no_mnist_file_is_named_or_kept_beside(mirror, tmp_path, capsys,
     assert f"{NAME} was not the MNIST file: kept as {kept}, replaced\n" in capsys.readouterr().out
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes start too slowly without fork")
 @pytest.mark.parametrize("killed", [False, True])
 def test_threads_and_processes_at_once_leave_nothing_killed_or_not(mirror, tmp_path, killed):
     mirror()

@@ -111,7 +111,7 @@ assert brightest[dimmest] < 0.1
 # A single image proves nothing, and a random one can be lucky. Sort the test set by error, and show both ends
 # and the middle. By whose error? By the mean of the two, to favour neither.
 
-# %% tags=["figure-reconstructions"]
+# %%
 order = torch.from_numpy(errors.mean(axis=1).to_numpy().argsort())
 middle = len(order) // 2
 chosen = torch.cat([order[:4], order[middle - 2 : middle + 2], order[-4:]])
