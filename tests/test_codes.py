@@ -32,24 +32,16 @@ def parts(codes, labels, train):
     return codes[:train], labels[:train], codes[train:], labels[train:]
 
 
-# ---- tsne_embedding
-
-
 @pytest.mark.parametrize(
-    ("rows", "settings", "perplexity", "iterations", "init", "seed"),
-    [
-        (60, quick, 5, 250, "pca", 0),
-        (100, {}, 30, 400, "pca", 0),
-        (2700, {"init": "random", "seed": 3} | quick, 5, 250, "random", 3),
-    ],
+    ("rows", "settings"), [(100, {}), (2700, {"init": "random", "seed": 3} | quick)]
 )
-def test_a_map_is_scikit_learns_with_the_settings_of_the_docstring(
-    rows, settings, perplexity, iterations, init, seed
-):
+def test_a_map_is_scikit_learns_with_the_settings_of_the_docstring(rows, settings):
     codes = 5 + normal(rows, 3)
     scaled = ((codes - codes.mean(axis=0)) / np.ptp(codes, axis=0).max()).astype(np.float32)
-    oracle = TSNE(2, perplexity=perplexity, max_iter=iterations, init=init, random_state=seed)
-    oracle.set_params(learning_rate=4 * max(rows / 12 / 4, 50), angle=1)
+    asked = {"perplexity": 30, "iterations": 400, "init": "pca", "seed": 0} | settings
+    oracle = TSNE(2, perplexity=asked["perplexity"], max_iter=asked["iterations"], angle=1)
+    oracle.set_params(init=asked["init"], random_state=asked["seed"])
+    oracle.set_params(learning_rate=4 * max(rows / 12 / 4, 50))
     embedding = tsne_embedding(codes, **settings)
     assert embedding.shape == (rows, 2) and embedding.dtype == np.float32
     np.testing.assert_allclose(embedding, oracle.fit_transform(scaled), rtol=1e-4, atol=1e-3)
@@ -68,12 +60,10 @@ def test_the_same_seed_draws_the_same_map_whatever_the_scale_and_another_seed_an
     "codes",
     [
         1 + 1e-7 * normal(40, 3),
-        1e8 + normal(40, 3),
         1e-14 * normal(40, 3),
         1e14 * normal(40, 3),
         np.r_[np.ones((39, 2)), [[1, 1 + 2e-16]]],
         np.repeat([[0.0, 1], [1, 0]], 20, axis=0),
-        np.repeat([[0.0, 1], [1, 0], [3, 3]], 15, axis=0),
         (normal(40, 3) * 60).clip(-128, 127).astype(np.int8),
         normal(40, 3) > 0,
         normal(40, 3).astype(np.float16),
@@ -81,43 +71,33 @@ def test_the_same_seed_draws_the_same_map_whatever_the_scale_and_another_seed_an
         torch.randn(40, 3).bfloat16(),
         torch.randn(3, 40, requires_grad=True).T,
     ],
-    ids=range(13),
+    ids=range(11),
 )
 def test_codes_of_any_type_and_scale_have_a_map_even_if_they_hardly_differ(codes, init):
     assert np.isfinite(tsne_embedding(codes, **quick, init=init)).all()
 
 
-# ---- embedding_quality
-
-
-@pytest.mark.parametrize(("rows", "neighbors", "seed"), [(300, 5, 0), (300, 7, 1), (2100, 3, 2)])
-def test_quality_is_scikit_learns_on_the_drawn_rows_and_folds(rows, neighbors, seed):
+@pytest.mark.parametrize(("rows", "settings"), [(300, {}), (2100, {"neighbors": 3, "seed": 2})])
+def test_quality_is_scikit_learns_on_the_drawn_rows_and_folds(rows, settings):
+    neighbors, seed = settings.get("neighbors", 5), settings.get("seed", 0)
     codes, labels = blobs(rows, features=6, spread=8)
     embedding = codes[:, :2]
     sample = np.random.default_rng(seed).permutation(rows)[:2000]
     folds = StratifiedKFold(5, shuffle=True, random_state=seed)
     knn = KNeighborsClassifier(neighbors)
-    quality = embedding_quality(codes, embedding, labels, neighbors=neighbors, seed=seed)
+    quality = embedding_quality(codes, embedding, labels, **settings)
     assert quality == {
         "trustworthiness": trustworthiness(codes[sample], embedding[sample], n_neighbors=neighbors),
         "knn_accuracy": cross_val_score(knn, embedding, labels, cv=folds).mean(),
     }
     assert all(type(number) is float for number in quality.values())
-    if neighbors == 5 and seed == 0:
-        assert quality == embedding_quality(codes, embedding, labels)
 
 
 def test_a_map_that_is_the_code_is_trusted_fully_and_one_that_ignores_it_hardly():
     codes, labels = torch.randn(200, 2, requires_grad=True), np.array(["even", "odd"] * 100)
     assert embedding_quality(codes, codes, labels)["trustworthiness"] == 1
     lost = embedding_quality(codes, normal(200, 2), labels)
-    assert lost["trustworthiness"] == pytest.approx(0.5, abs=0.1)
-    assert lost["knn_accuracy"] == pytest.approx(0.5, abs=0.15)
-    most = embedding_quality(normal(21, 2), normal(21, 2), labels[:21], neighbors=10)
-    assert 0 <= most["trustworthiness"] <= 1
-
-
-# ---- probe_codes
+    assert [*lost.values()] == pytest.approx([0.5, 0.5], abs=0.1)
 
 
 @pytest.mark.parametrize(("size", "settings", "seed"), [(1200, {}, 0), (300, {"seed": 4}, 4)])
@@ -126,7 +106,6 @@ def test_the_probes_equal_scikit_learns_on_the_digits(size, settings, seed):
     codes, labels = digits.data @ normal(64, 8) * np.arange(1, 9), digits.target // 2
     train, names, test, truth = parts(codes, labels, size)
     scores = probe_codes(train, names, test, truth, **settings)
-
     scaler = StandardScaler().fit(train)
     scaled, scaled_test = scaler.transform(train), scaler.transform(test)
 
@@ -158,22 +137,14 @@ def test_separated_classes_pass_every_probe_whatever_their_number_and_names(clas
     codes, labels = blobs(20 * classes, classes, features=12)
     names = np.array([f"class {label}" for label in range(classes)])[labels]
     scores = probe_codes(*parts(codes, names, 10 * classes))
-    counts = [count for count in (10, 100) if classes <= count <= 9 * classes]
-    told = {f"{count} labels{end}" for count in counts for end in ("", " sd")}
+    told = {f"{n} labels{e}" for n in (10, 100) if classes <= n <= 9 * classes for e in ("", " sd")}
     assert {*scores} == {"kNN", "linear probe", "k-means", "NMI", "ARI"} | told
     for name in {*scores} - told:
         assert scores[name] == pytest.approx(1, abs=0.05), name
 
 
-def test_codes_that_know_nothing_score_at_chance():
-    scores = probe_codes(*parts(torch.randn(1600, 4), torch.arange(1600) % 10, 800))
-    for name in ("kNN", "linear probe", "10 labels", "100 labels", "k-means"):
-        assert scores[name] == pytest.approx(0.1, abs=0.05), name
-    assert scores["ARI"] == pytest.approx(0, abs=0.02) and scores["NMI"] < 0.06
-
-
 def test_only_the_training_part_teaches_and_only_the_test_part_is_scored():
-    train_codes, train_labels, test_codes, test_labels = parts(*blobs(200), 120)
+    train_codes, train_labels, test_codes, test_labels = parts(*map(torch.tensor, blobs(200)), 120)
     renamed = (test_labels + 1) % 4
     scores = probe_codes(train_codes, train_labels, test_codes, renamed)
     for name in ("kNN", "linear probe", "10 labels", "k-means"):
@@ -202,48 +173,41 @@ def probe(train=codes, names=labels, test=codes, truth=labels):
     return probe_codes(train, names, test, truth)
 
 
-def quality(codes=codes, embedding=codes[:, :2], labels=labels, **settings):
+def tsne(codes=codes, **settings):
+    return tsne_embedding(codes, **settings)
+
+
+def quality(embedding=codes[:, :2], labels=labels, **settings):
     return embedding_quality(codes, embedding, labels, **settings)
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: tsne_embedding(np.full((40, 3), 0.7)), "codes must differ, got equal ones"),
-        (lambda: tsne_embedding(torch.zeros(40, 3)), "codes must differ, got equal ones"),
-        (lambda: tsne_embedding(1e-30 * codes), "codes must be finite, 1e-15 to 1e15 .*e-2"),
-        (lambda: tsne_embedding(1e30 * codes), r"codes must be finite, .*e\+31; look why"),
-        (lambda: tsne_embedding(1e300 * codes), r"codes must be finite, .*e\+301"),
-        (lambda: tsne_embedding(codes * np.nan), "codes must be finite, .* got nan"),
-        (lambda: tsne_embedding(codes[:, 0]), r"codes must be a table .* shape \(60,\); flatten"),
-        (lambda: tsne_embedding(codes[:0]), r"codes must be a table .* shape \(0, 3\)"),
-        (lambda: tsne_embedding(codes + 0j), "codes must be a table .* got complex128"),
-        (lambda: tsne_embedding(codes[:, :1]), 'codes must have 2 features for init="pca", got 1'),
-        (
-            lambda: tsne_embedding(codes, iterations=249),
-            "iterations must be 250 .* got 249, and 30",
-        ),
-        (lambda: tsne_embedding(codes, perplexity=60), "iter.*perplexity below N, .* 60 for 60"),
-        (lambda: tsne_embedding(codes, perplexity=0), "iter.*perplexity below N, .* 0 for 60"),
-        (lambda: quality(codes=codes + 0j), "codes must be a table"),
+        (lambda: tsne(np.full((40, 3), 0.7)), "codes must differ, got equal ones"),
+        (lambda: tsne(1e-30 * codes), "codes must be finite, 1e-15 to 1e15 .*e-2"),
+        (lambda: tsne(1e300 * codes), r"codes must be finite, .*e\+301; look why"),
+        (lambda: tsne(codes * np.nan), "codes must be finite, .* got nan"),
+        (lambda: tsne(codes[:, 0]), r"codes must be a table .* shape \(60,\); flatten"),
+        (lambda: tsne(codes[:0]), r"codes must be a table .* shape \(0, 3\)"),
+        (lambda: tsne(codes + 0j), "codes must be a table .* got complex128"),
+        (lambda: tsne(codes[:, :1]), 'codes must have 2 features for init="pca", got 1'),
+        (lambda: tsne(iterations=249), "iterations must be 250 .* got 249, and 30"),
+        (lambda: tsne(perplexity=60), "iter.*perplexity below N, .* 60 for 60"),
+        (lambda: tsne(perplexity=0), "iter.*perplexity below N, .* 0 for 60"),
         (lambda: quality(embedding=codes[:5]), "embedding must have 60 rows, .* got 5"),
         (lambda: quality(labels=labels[:, None]), r"labels must have shape \(60,\), .* \(60, 1\)"),
         (lambda: quality(labels=np.where(labels, labels, np.nan)), "labels must name every row"),
-        (lambda: quality(neighbors=True), "neighbors must be a whole number, got True"),
         (lambda: quality(neighbors=2.5), "neighbors must be a whole number, got 2.5"),
         (lambda: quality(neighbors=0), "neighbors must be at least 1, got 0"),
         (lambda: quality(neighbors=30), "neighbors must be less than half of 60 rows, got 30"),
-        (lambda: probe(names=labels[:, None]), r"train_labels must have shape \(60,\), .* 1\)"),
         (lambda: probe(truth=labels[:, None]), r"test_labels must have shape \(60,\), .* 1\)"),
         (lambda: probe(names=labels[:9]), r"train_labels must have shape \(60,\), .* \(9,\)"),
         (lambda: probe(test=codes[:, :2]), r"train_.* same features, got \(60, 3\) and \(60, 2\)"),
         (lambda: probe(train=1e30 * codes), "train_codes must be finite"),
         (lambda: probe(test=codes * np.inf), "test_codes must be finite, .* got inf"),
         (lambda: probe(names=0 * labels), "train_labels must name 2 classes, .* got 1 on 60 rows"),
-        (
-            lambda: probe(names=np.arange(60) == 0),
-            "train_labels must .* each twice, .* got 2 on 60",
-        ),
+        (lambda: probe(names=np.arange(60) == 0), "train_labels .* each twice, .* got 2 on 60"),
         (lambda: probe(codes[:4], [0, 1, 0, 1]), "train_labels must .* on 5 rows, got 2 on 4 rows"),
     ],
 )

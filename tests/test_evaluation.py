@@ -71,8 +71,7 @@ def test_a_network_of_ones_own_is_run_in_batches_and_keeps_the_type(rows, batch_
     assert torch.equal(images, before) and images.requires_grad == grad
     assert torch.equal(reconstructions, before / 2)
     torch.testing.assert_close(codes, before.reshape(rows, 2, -1).sum(dim=2))
-    sizes = [len(batch) for batch in before.split(batch_size)]
-    assert [size for size, _, _ in model.batches] == sizes
+    assert [size for size, _, _ in model.batches] == [*map(len, before.split(batch_size))]
     errors = reconstruction_error(before, reconstructions)
     assert errors.dtype == reconstructions.dtype == codes.dtype == dtype
 
@@ -104,7 +103,6 @@ def test_results_have_no_graph_share_nothing_and_can_be_used_in_autograd(model):
 MEMORY = """
 import torch
 from convae_lib import reconstruct
-
 def status(field):
     return int(open("/proc/self/status").read().split(field)[1].split()[0]) * 1024
 
@@ -116,7 +114,7 @@ class Wide(torch.nn.Module):  # its 14 channels would fill 440 MB for all images
 images = torch.rand(10_000, 1, 28, 28)
 before = status("VmRSS:")
 result = reconstruct(Wide(), images)
-size = sum(tensor.numel() * tensor.element_size() for tensor in result)
+size = sum(tensor.nbytes for tensor in result)
 print(int((status("VmHWM:") - before - size) / 1e6))
 """
 
@@ -137,8 +135,9 @@ def test_errors_are_means_over_pixels_and_images_a_shorter_last_batch_weighed_ri
     expected = [(image - image / 2).square().sum() / image.numel() for image in images]
     torch.testing.assert_close(reconstruction_error(images, images / 2), torch.stack(expected))
     error = mean_error(Halving(), images)
-    assert type(error) is float
-    assert error == pytest.approx(nn.MSELoss()(images / 2, images).item(), rel=1e-5)
+    assert type(error) is float and error == pytest.approx(
+        nn.MSELoss()(images / 2, images).item(), rel=1e-5
+    )
 
 
 @pytest.mark.parametrize(
@@ -164,75 +163,59 @@ def test_the_pca_baseline_equals_a_full_singular_value_decomposition(shape, dtyp
 
 
 def test_the_pca_baseline_has_28_numbers_moves_with_to_and_is_left_alone_by_optimizers():
-    images = some_images(100, 1, 8, 8)
-    model = pca_baseline(images)
-    assert model(images)[1].shape == (100, 28)
+    model = pca_baseline(some_images(100, 1, 8, 8))
     assert not [*model.parameters()] and {*model.state_dict()} == {"components", "mean"}
+    assert model.components.shape == (28, 64)
     assert {buffer.device.type for buffer in model.to("meta").buffers()} == {"meta"}
 
 
-def test_as_many_components_as_there_can_be_restore_every_training_image():
-    for images, size in ((some_images(20, 1, 28, 28), 19), (some_images(90, 1, 2, 2), 4)):
-        reconstructions, _ = reconstruct(pca_baseline(images, size), images)
-        torch.testing.assert_close(reconstructions, images, rtol=0, atol=1e-4)
-        with pytest.raises(
-            ValueError, match=f"^code_size must be at most {size} .* got {size + 1}"
-        ):
-            pca_baseline(images, size + 1)
-
-
-def test_the_pca_of_a_few_large_images_takes_little_memory():
-    images = some_images(4, 3, 200, 200)  # the covariance of their pixels would fill 57 GB
-    assert mean_error(pca_baseline(images, 3), images) < 1e-6
+@pytest.mark.parametrize(
+    ("shape", "size"),  # the covariance of the pixels of the last would fill 57 GB
+    [((20, 1, 28, 28), 19), ((90, 1, 2, 2), 4), ((4, 3, 200, 200), 3)],
+)
+def test_as_many_components_as_there_can_be_restore_every_training_image(shape, size):
+    images = some_images(*shape)
+    assert mean_error(pca_baseline(images, size), images) < 1e-9
+    with pytest.raises(ValueError, match=f"^code_size must be at most {size} .* got {size + 1}"):
+        pca_baseline(images, size + 1)
 
 
 @pytest.mark.parametrize(
     "function",
     [
-        lambda x: x,
-        lambda x: {"reconstruction": x, "code": x.flatten(1)},
+        lambda x: x,  # two rows are no pair
         lambda x: (x, x.flatten(1), x),
         lambda x: (x.mean((1, 2, 3), keepdim=True), x.flatten(1)),
         lambda x: (x, x.mean()),
         lambda x: (x, x.flatten(1)[:1]),
         lambda x: (x.numpy(), x.flatten(1)),
-        lambda x: None,
     ],
 )
-@pytest.mark.parametrize("rows", [2, 3])
-def test_a_model_that_returns_no_pair_for_the_images_is_refused(function, rows):
-    message = rf"^model must return \(reconstruction, code\) for images \({rows}, 1, 4, 4\), .* got"
+def test_a_model_that_returns_no_pair_for_the_images_is_refused(function):
+    message = r"^model must return \(reconstruction, code\) for images \(2, 1, 4, 4\), .* got"
     with pytest.raises(ValueError, match=message):
-        reconstruct(Returning(function), torch.rand(rows, 1, 4, 4))
+        reconstruct(Returning(function), torch.rand(2, 1, 4, 4))
 
 
 x = torch.rand(9, 1, 4, 4)
 
 
 @pytest.mark.parametrize(
-    ("call", "error", "message"),
+    ("call", "message"),
     [
-        (lambda: reconstruct(Halving(), x[0]), ValueError, r"images .* \(N, C, H, W\), got \(1, 4"),
-        (lambda: reconstruct(Halving(), x[:0]), ValueError, "images must hold at least one"),
-        (lambda: reconstruct(Halving(), x[..., :0]), ValueError, "images must hold at least one"),
-        (lambda: reconstruct(Halving(), [1]), TypeError, "images must be a torch.Tensor, got list"),
-        (lambda: reconstruct(Halving(), x, batch_size=0), ValueError, "batch_size must be at leas"),
-        (lambda: reconstruct(Halving(), x, batch_size=2.5), TypeError, "batch_size must be a whol"),
-        (lambda: mean_error(Halving(), x.byte()), TypeError, "images must hold floating-point pix"),
-        (
-            lambda: reconstruction_error(x, x[:1]),
-            ValueError,
-            r"images and .*\(9, .* and \(1, .*pai",
-        ),
-        (lambda: reconstruction_error(x[0], x), ValueError, "images must have shape"),
-        (lambda: reconstruction_error(x, x[:, 0]), ValueError, "reconstructions must have shape"),
-        (lambda: pca_baseline(x[0]), ValueError, "train_images must have shape"),
-        (lambda: pca_baseline(x.byte()), TypeError, "train_images must hold floating-point"),
-        (lambda: pca_baseline(x * torch.nan, 1), ValueError, "train_images must be finite, .* nan"),
-        (lambda: pca_baseline(x, 0), ValueError, "code_size must be at least 1, got 0"),
-        (lambda: pca_baseline(x, 0.9), TypeError, "code_size must be a whole number, got 0.9"),
+        (lambda: reconstruct(Halving(), x[0]), r"images .* \(N, C, H, W\), got \(1, 4"),
+        (lambda: reconstruct(Halving(), x[:0]), "images must hold at least one"),
+        (lambda: reconstruct(Halving(), x[..., :0]), "images must hold at least one"),
+        (lambda: reconstruct(Halving(), [1]), "images must be a torch.Tensor, got list"),
+        (lambda: reconstruct(Halving(), x, batch_size=0), "batch_size must be at least 1, got 0"),
+        (lambda: mean_error(Halving(), x.byte()), "images must hold floating-point pixels"),
+        (lambda: reconstruction_error(x, x[:1]), r"images and .*\(9, .* and \(1, .*pairs"),
+        (lambda: reconstruction_error(x, x[:, 0]), "reconstructions must have shape"),
+        (lambda: pca_baseline(x.byte()), "train_images must hold floating-point"),
+        (lambda: pca_baseline(x * torch.nan, 1), "train_images must be finite, .* nan"),
+        (lambda: pca_baseline(x, 0.9), "code_size must be a whole number, got 0.9"),
     ],
 )
-def test_wrong_arguments_are_refused_in_the_words_of_the_function(call, error, message):
-    with pytest.raises(error, match=f"^{message}"):
+def test_wrong_arguments_are_refused_in_the_words_of_the_function(call, message):
+    with pytest.raises((TypeError, ValueError), match=f"^{message}"):
         call()

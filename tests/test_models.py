@@ -1,4 +1,3 @@
-import ast
 import copy
 import pickle
 import re
@@ -6,7 +5,7 @@ from functools import partial
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from convae_lib import Autoencoder, Decoder, Encoder, load_pretrained, mean_error, pca_baseline
@@ -86,36 +85,16 @@ def test_the_parameters_are_as_many_as_counted_by_hand():
     patches = (16 + 1) * 64 + (64 * 9 + 1) * 16
     dense = (64 * 49 + 1) * 512 + 513 * 28 + 29 * 512 + 513 * 64 * 49
     assert count(ResidualAutoencoder()) == blocks + patches + dense == 3_402_156
-    for pair, whole in (
-        ((Encoder(), Decoder()), Autoencoder()),
-        ((ResidualEncoder(), ResidualDecoder()), ResidualAutoencoder()),
-    ):  # the defaults of each part are those of the whole
-        shapes = [[p.shape for p in model.parameters()] for model in (*pair, whole)]
-        assert shapes[0] + shapes[1] == shapes[2]
-
-
-def test_the_attributes_have_their_names_from_the_source_lesson():
-    model = Autoencoder()
-    assert isinstance(model.encoder, Encoder) and isinstance(model.decoder, Decoder)
-    layers = {"conv1.conv", "conv2.conv", "dense1.linear"}
-    for part in (model.encoder, model.decoder):
-        assert {name.rpartition(".")[0] for name, _ in part.named_parameters()} == layers
-
-
-@both
-def test_any_memory_format_of_images_and_weights_gives_the_same(network):
-    model = network(4, image_shape=[3, 8, 12])
-    relaid = copy.deepcopy(model).to(memory_format=torch.channels_last)
-    permuted = torch.randn(3, 8, 12, 3).permute(0, 3, 1, 2)
-    expected = model(permuted.contiguous())
-    for actual in (model(permuted), relaid(permuted), relaid(permuted.contiguous())):
-        torch.testing.assert_close(actual, expected)
+    pairs = (Encoder, Decoder, Autoencoder), (ResidualEncoder, ResidualDecoder, ResidualAutoencoder)
+    for pair in pairs:  # the defaults of each part are those of the whole
+        encoder, decoder, whole = ([p.shape for p in part().parameters()] for part in pair)
+        assert encoder + decoder == whole
 
 
 @both
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
 def test_a_network_computes_in_its_own_number_type_and_under_autocast(network, dtype):
-    images, model = torch.randn(2, 1, 28, 28), network(4)
+    images, model, near = torch.randn(2, 1, 28, 28), network(4), {"atol": 0.05, "rtol": 0.05}
     expected = model(images)
     for actual in copy.deepcopy(model).to(dtype)(images.to(dtype)):
         assert actual.dtype == dtype
@@ -123,20 +102,22 @@ def test_a_network_computes_in_its_own_number_type_and_under_autocast(network, d
         for pixels in (images, images.bfloat16()):
             actual = model(pixels)
             assert {part.dtype for part in actual} == {torch.bfloat16}
-            torch.testing.assert_close(
-                [part.float() for part in actual], [*expected], atol=0.05, rtol=0.05
-            )
+            torch.testing.assert_close([*map(Tensor.float, actual)], [*expected], **near)
 
 
 @both
 def test_a_network_can_be_compiled_exported_copied_pickled_and_run_on_the_meta_device(network):
-    images, model = torch.randn(4, 1, 28, 28), network(4).eval()
+    model = network(4, image_shape=[3, 8, 12]).eval()
+    images = torch.randn(4, 8, 12, 3).permute(0, 3, 1, 2)  # in another memory format
+    expected = model(images.contiguous())
     compiled = torch.compile(model, backend="eager", fullgraph=True)
     rows = {0: torch.export.Dim("rows", min=1)}
     exported = torch.export.export(model, (images,), dynamic_shapes=(rows,)).module()
     copies = copy.deepcopy(model), pickle.loads(pickle.dumps(model))
-    for other in (compiled, exported, *copies):
-        torch.testing.assert_close(other(images), model(images))
+    relaid = copy.deepcopy(model).to(memory_format=torch.channels_last)
+    for other in (model, compiled, exported, *copies, relaid):
+        torch.testing.assert_close(other(images), expected)
+    torch.testing.assert_close(relaid(images.contiguous()), expected)
     torch.testing.assert_close(exported(images[:1]), model(images[:1]))
     reconstruction, code = copies[0].to("meta")(images.to("meta"))
     assert reconstruction.is_meta and reconstruction.shape == images.shape and code.shape == (4, 4)
@@ -146,51 +127,35 @@ def test_a_network_can_be_compiled_exported_copied_pickled_and_run_on_the_meta_d
     ("name", "network", "lowest", "highest"),
     [("lesson", Autoencoder, 0.06, 0.08), ("better", ResidualAutoencoder, 0.008, 0.0153)],
 )
-def test_a_pretrained_network_reaches_its_error_with_28_numbers(
+def test_a_pretrained_network_reaches_its_error_with_28_numbers_and_shares_nothing(
     data, name, network, lowest, highest
 ):
     model = load_pretrained(name)
     assert isinstance(model, network) and not any(part.training for part in model.modules())
     assert lowest < mean_error(model, data.test_images[:1000]) < highest
     assert model(data.test_images[:2])[1].shape == (2, 28)
-
-
-def test_pretrained_networks_are_the_same_every_time_share_nothing_and_stay_on_the_cpu():
-    first = load_pretrained("lesson")
-    torch.set_default_device("meta")
-    try:
-        second = load_pretrained("lesson")
-    finally:
-        torch.set_default_device(None)
-    for one, other in zip(first.parameters(), second.parameters(), strict=True):
+    with torch.device("meta"):  # it stays on the CPU
+        again = load_pretrained(name)
+    for one, other in zip(model.parameters(), again.parameters(), strict=True):
         assert torch.equal(one, other) and one.data_ptr() != other.data_ptr()
 
 
-@pytest.mark.parametrize("name", ["Lesson", "", None, []])
+@pytest.mark.parametrize("name", ["Lesson", []])
 def test_an_unknown_pretrained_name_is_refused(name):
     with pytest.raises(ValueError, match=r"^name must be one of \['better', 'lesson'\], got "):
         load_pretrained(name)
 
 
 @pytest.mark.parametrize("part", [Encoder, Decoder, ResidualEncoder, ResidualDecoder])
-@pytest.mark.parametrize(
-    "shape", [28, (28, 28), (0, 28, 28), (1.0, 28, 28), (1, 28, 28, 1), (1, -4, 8), None, "abc"]
-)
-def test_a_wrong_image_shape_is_refused(part, shape):
-    with pytest.raises(ValueError, match=r"^image_shape must be \(channels, height, width\)"):
-        part(image_shape=shape)
-
-
-@pytest.mark.parametrize("part", [ResidualEncoder, ResidualDecoder])
-@pytest.mark.parametrize("shape", ["(1, 30, 28)", "(1, 28, 30)"])
-def test_a_residual_network_wants_sides_divisible_by_four(part, shape):
-    with pytest.raises(ValueError, match=f", the sides divisible by 4, got {re.escape(shape)}; cr"):
-        part(image_shape=ast.literal_eval(shape))
-
-
-@pytest.mark.parametrize("part", [Encoder, Decoder, ResidualEncoder, ResidualDecoder])
-def test_sizes_that_are_none_are_refused(part):
-    for name in ["hidden_dim"] + ["width"] * part.__name__.startswith("Residual"):
+def test_wrong_image_shapes_and_sizes_are_refused(part):
+    residual = part in (ResidualEncoder, ResidualDecoder)
+    shapes = [28, (28, 28), (0, 28, 28), (1.0, 28, 28), (1, 28, 28, 1), (1, -4, 8), "abc"]
+    for shape in shapes + [(1, 30, 28), (1, 28, 30)] * residual:
+        got = ", the sides divisible by 4" * residual + f", got {shape}; crop"
+        message = re.escape(f"image_shape must be (channels, height, width){got}")
+        with pytest.raises(ValueError, match=f"^{message}"):
+            part(image_shape=shape)
+    for name in ["hidden_dim"] + ["width"] * residual:
         with pytest.raises(ValueError, match=f"^{name} must be at least 1, got 0; pass 1 or more"):
             part(**{name: 0})
         with pytest.raises(TypeError, match=f"^{name} must be a whole number, got 2.5"):
@@ -208,24 +173,16 @@ images = torch.zeros(2, 1, 28, 28)
 @pytest.mark.parametrize(
     ("wrong", "error", "message"),
     [
-        (
-            images[0],
-            ValueError,
-            r"have shape \(N, 1, 28, 28\), got \(1, 28, 28\); make the network",
-        ),
+        (images[0], ValueError, r"have shape \(N, 1, 28, 28\), got \(1, 28, 28\); make the net"),
         (images[:0], ValueError, r"hold at least one example, got shape \(0, 1, 28, 28\)"),
         (images[..., :27], ValueError, r"have shape \(N, 1, 28, 28\), got \(2, 1, 28, 27\)"),
-        (torch.zeros(2, 3, 28, 28), ValueError, r"have shape .*, got \(2, 3, 28, 28\)"),
         (images.byte(), TypeError, "hold floating-point pixels, got torch.uint8; scale_images"),
         (images.double(), TypeError, r"hold torch.float32 numbers, got torch.float64; use .to\("),
-        (images.to("meta").half(), TypeError, "hold torch.float32 numbers, got torch.float16"),
         (images.numpy(), TypeError, "be a torch.Tensor, got ndarray"),
-        (None, TypeError, "be a torch.Tensor, got NoneType"),
     ],
 )
 def test_a_network_refuses_anything_but_its_images(network, wrong, error, message):
     with pytest.raises(error, match=f"^images must {message}"):
         network(wrong)
-    if isinstance(wrong, torch.Tensor) and wrong.dtype == torch.float64:
-        with torch.autocast("cpu", torch.bfloat16), pytest.raises(error, match=message):
-            network(wrong)
+    with torch.autocast("cpu", torch.bfloat16), pytest.raises(error, match=message):
+        network(wrong)
