@@ -74,6 +74,7 @@ def test_a_network_of_ones_own_is_run_in_batches_and_keeps_the_type(rows, batch_
     assert [size for size, _, _ in model.batches] == [*map(len, before.split(batch_size))]
     errors = reconstruction_error(before, reconstructions)
     assert errors.dtype == reconstructions.dtype == codes.dtype == dtype
+    assert mean_error(model, images) == pytest.approx(errors.double().mean().item(), rel=1e-9)
 
 
 def test_the_model_runs_in_evaluation_mode_and_gets_every_mode_back_also_after_an_error():
@@ -89,7 +90,7 @@ def test_the_model_runs_in_evaluation_mode_and_gets_every_mode_back_also_after_a
     assert torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
 
 
-@pytest.mark.parametrize("model", [Autoencoder(2), Returning(lambda x: (x, x.flatten(1)))])
+@pytest.mark.parametrize("model", [Autoencoder(2), Returning(lambda x: [x, x.flatten(1)])])
 def test_results_have_no_graph_share_nothing_and_can_be_used_in_autograd(model):
     images = some_images(3, 1, 28, 28)
     for result in reconstruct(model, images):
@@ -184,6 +185,7 @@ def test_as_many_components_as_there_can_be_restore_every_training_image(shape, 
     "function",
     [
         lambda x: x,  # two rows are no pair
+        lambda x: torch.stack([x, x]),
         lambda x: (x, x.flatten(1), x),
         lambda x: (x.mean((1, 2, 3), keepdim=True), x.flatten(1)),
         lambda x: (x, x.mean()),
@@ -210,6 +212,8 @@ x = torch.rand(9, 1, 4, 4)
         (lambda: reconstruct(Halving(), x, batch_size=0), "batch_size must be at least 1, got 0"),
         (lambda: mean_error(Halving(), x.byte()), "images must hold floating-point pixels"),
         (lambda: reconstruction_error(x, x[:1]), r"images and .*\(9, .* and \(1, .*pairs"),
+        (lambda: mean_error(Halving(), [1]), "images must be a torch.Tensor, got list"),
+        (lambda: reconstruction_error(x.byte(), x), "images must hold floating-point pixels"),
         (lambda: reconstruction_error(x, x[:, 0]), "reconstructions must have shape"),
         (lambda: pca_baseline(x.byte()), "train_images must hold floating-point"),
         (lambda: pca_baseline(x * torch.nan, 1), "train_images must be finite, .* nan"),
