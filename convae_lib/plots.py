@@ -86,7 +86,7 @@ def plot_history(
     ax = _axes(ax, figsize=(7, 4))
     losses, frame = history.batch_losses, history.frame
     ax.plot(range(1, len(losses) + 1), losses, color="0.6", lw=0.8, label="training, each batch")
-    ax.plot(frame["steps"], frame["test_loss"], "o-", color=DIGIT_COLORS[0], label="test")
+    ax.plot(frame["steps"], frame["test_loss"], "o-", color="C0", label="test")
     right = ax.get_yaxis_transform()  # 1 is the right edge
     for name, loss in (baselines or {}).items():
         ax.axhline(loss, color="0.2", linestyle="--", linewidth=0.8)
