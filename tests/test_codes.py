@@ -134,10 +134,10 @@ def test_the_probes_equal_scikit_learns_on_the_digits(size, settings, seed):
 
 @pytest.mark.parametrize("classes", [2, 3, 10, 12, 30])
 def test_separated_classes_pass_every_probe_whatever_their_number_and_names(classes):
-    codes, labels = blobs(20 * classes, classes, features=12)
+    codes, labels = blobs(21 * classes, classes, features=12)
     names = np.array([f"class {label}" for label in range(classes)])[labels]
-    scores = probe_codes(*parts(codes, names, 10 * classes))
-    told = {f"{n} labels{e}" for n in (10, 100) if classes <= n <= 9 * classes for e in ("", " sd")}
+    scores = probe_codes(*parts(codes, names, 11 * classes))
+    told = {f"{n} labels{e}" for n in (10, 100) if classes <= n <= 10 * classes for e in ("", " sd")}
     assert {*scores} == {"kNN", "linear probe", "k-means", "NMI", "ARI"} | told
     for name in {*scores} - told:
         assert scores[name] == pytest.approx(1, abs=0.05), name
