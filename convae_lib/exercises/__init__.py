@@ -1,0 +1,1 @@
+"""The exercises at the end of each lesson: ``from convae_lib.exercises import lesson02 as ex``."""
