@@ -185,7 +185,7 @@ class Outcome:
         self, trial: Trial, value: Any, again: Callable[[Callable[..., Any]], Any]
     ) -> None:
         self.trial, self.value, self._again = trial, value, again
-        self._tolerance = 1e-4
+        self.tolerance = 1e-4
 
     def __call__(self, *arguments: Any, **options: Any) -> "Outcome":
         """Call what the call gave: a layer, a network, a function."""
@@ -208,9 +208,9 @@ class Outcome:
         With ``gradients``, tensors that both were computed from, their gradients must agree too.
         ``again`` gives the value for a mistake, where calling it with the same arguments does not.
         """
-        self._again, self._tolerance = again or self._again, tolerance
+        self._again, self.tolerance = again or self._again, tolerance
         if what := difference(self.value, expected, tolerance, oracle):
-            self.trial.wrong(f"{what}.", self._recognised())
+            self.trial.wrong(f"{what}.", self.recognised())
         for tensor in gradients:
             wanted = _gradient(expected, tensor)
             try:
@@ -218,9 +218,9 @@ class Outcome:
             except RuntimeError as error:  # the answer went backward itself
                 self.trial.wrong(f"is right, but its gradient raised {_said(error)}.")
             if found is None and wanted is not None:
-                self.trial.wrong("is right, but no gradient goes back.", self._recognised(tensor))
+                self.trial.wrong("is right, but no gradient goes back.", self.recognised(tensor))
             if difference(found, wanted, tolerance):
-                self.trial.wrong("is right, but its gradient is not.", self._recognised(tensor))
+                self.trial.wrong("is right, but its gradient is not.", self.recognised(tensor))
 
     def parameters(self, *shapes: tuple[int, ...]) -> list[torch.Tensor]:
         """The parameters of a layer or network that the call made, one of each shape."""
@@ -231,14 +231,14 @@ class Outcome:
             fitting = [i for i, parameter in enumerate(left) if parameter.shape == shape]
             if not fitting:
                 what = f"has no parameter of shape {shape} where one belongs."
-                self.trial.wrong(what, self._recognised())
+                self.trial.wrong(what, self.recognised())
             found.append(left.pop(fitting[0]))
         if left:
             what = f"has a parameter of shape {tuple(left[0].shape)} too many."
-            self.trial.wrong(what, self._recognised())
+            self.trial.wrong(what, self.recognised())
         return found
 
-    def _recognised(self, tensor: torch.Tensor | None = None) -> str | None:
+    def recognised(self, tensor: torch.Tensor | None = None) -> str | None:
         """The sentence of the first mistake that comes to the same, if there is one.
 
         With ``tensor``, the gradient there must come to the same too.
@@ -249,11 +249,11 @@ class Outcome:
                 if isinstance(value, torch.nn.Module):
                     if _shapes(value) == _shapes(self.value):
                         return sentence
-                elif not difference(self.value, value, self._tolerance):
+                elif not difference(self.value, value, self.tolerance):
                     if tensor is None:
                         return sentence
                     ours, theirs = _gradient(self.value, tensor), _gradient(value, tensor)
-                    if not difference(ours, theirs, self._tolerance):
+                    if not difference(ours, theirs, self.tolerance):
                         return sentence
         return None
 
@@ -295,8 +295,10 @@ def difference(
     if isinstance(expected, tuple | list):
         if not isinstance(value, tuple | list) or len(value) != len(expected):
             return f"gave {brief(value)}, {oracle} {len(expected)} values"
-        pairs = zip(value, expected, strict=True)
-        return next(filter(None, (difference(v, e, tolerance, oracle) for v, e in pairs)), None)
+        for number, pair in enumerate(zip(value, expected, strict=True), start=1):
+            if what := difference(*pair, tolerance, oracle):
+                return f"{what} (value {number} of {len(expected)})"
+        return None
     if expected is None or isinstance(expected, str):
         return None if isinstance(value, type(expected)) and value == expected else unlike()
     for kind in (torch.Tensor, np.ndarray):
@@ -317,9 +319,10 @@ def difference(
         return None
     if isinstance(expected, bool):
         return unlike()
-    place = tuple(int(i) for i in np.argwhere(far)[0])
+    worst = np.argmax(np.where(far, np.nan_to_num(np.abs(got - wanted), nan=np.inf), -1))
+    place = tuple(int(i) for i in np.unravel_index(worst, got.shape))
     where, digits = f" at {list(place)}" if place else "", ".6g" if tolerance else ".12g"
-    return f"gave {got[place]:{digits}}{where}, {oracle} {wanted[place]:{digits}}"
+    return f"gave {got[place] + 0:{digits}}{where}, {oracle} {wanted[place] + 0:{digits}}"
 
 
 def brief(value: Any) -> str:
