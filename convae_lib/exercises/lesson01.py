@@ -225,6 +225,9 @@ class KeepDropout(nn.Module):
         return x * (torch.rand_like(x) < self.keep) / self.keep
 
 
+TOGETHER = "The same numbers fall out of every image. How many draws does it take?"
+
+
 @KeepDropout.judge
 def _(trial: Trial) -> None:
     for keep in (0.9, 0.5, 0.2):
@@ -245,6 +248,10 @@ def _judge_dropout(trial: Trial, keep: float, training: bool) -> None:
         kept = value != 0
         return kept.float().mean().item(), (value[kept] / x[kept]).mean().item()
 
+    kept = given.value != 0
+    alike = (kept == kept[:1]).all() or (kept == kept[:, :1]).all()
+    if training and alike and kept.any() and not kept.all():
+        trial.wrong("dropped whole rows or columns at once.", TOGETHER)
     share, factor = look(given.value)
     seen = Outcome(trial, (share, factor), lambda m: look(m(keep).train(training)(x)))
     seen.tolerance, mode = 0.02, "training" if training else "evaluation"
@@ -255,7 +262,7 @@ def _judge_dropout(trial: Trial, keep: float, training: bool) -> None:
     if abs(factor / wanted[1] - 1) > 0.02:
         words = f"made what it kept {factor:.3g} times as large in {mode}, not {wanted[1]:.3g}."
         trial.wrong(words, seen.recognised())
-    given.gives(x * (given.value != 0) * wanted[1], "number by number it is", gradients=[x])
+    given.gives(x * kept * wanted[1], "number by number it is", gradients=[x])
 
 
 @KeepDropout.mistake("nn.Dropout takes the chance to drop a number. Which chance is given here?")
@@ -274,6 +281,13 @@ def _(keep):
 def _(keep):
     layer = KeepDropout.answer(keep)
     layer.forward = lambda x: F.dropout(x, 1 - keep)
+    return layer
+
+
+@KeepDropout.mistake(TOGETHER)
+def _(keep):
+    layer = KeepDropout.answer(keep)
+    layer.forward = lambda x: x * (torch.rand(x.shape[-1]) < keep) / keep if layer.training else x
     return layer
 
 

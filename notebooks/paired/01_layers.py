@@ -198,8 +198,8 @@ for (size, padding, stride), guess in zip(cases, guesses, strict=True):
 
 # %% [markdown]
 # With $p = \lfloor k/2 \rfloor$ the size stays if $k$ is odd (second row). If $k$ is even it grows by one (third row), layer by
-# layer: that is why filters are odd where the size shall stay. A stride of 2 halves the size (rows four and five), as lesson 02's second exercise
-# wants, and a stride as large as the filter cuts the image into tiles (last row), as lesson 08 does.
+# layer: that is why filters are odd where the size shall stay. A stride of 2 halves the size (rows four and five), as
+# exercise 02.3 wants, and a stride as large as the filter cuts the image into tiles (last row), as lesson 08 does.
 
 # %% [markdown]
 # ## Channels, and counting parameters
@@ -465,54 +465,111 @@ assert row is None and gap < 1e-5
 # %% [markdown]
 # ## Exercises
 #
-# 1. *(easy)* Which 3 × 3 filter leaves an image as it is? Which one shifts it by a pixel to the right? Try both with `convolve`.
-# 2. *(medium)* Show with a blob in the corner that shifting no longer commutes with `first`, and find the pixels where it
-#    fails.
-# 3. *(hard)* Any convolution is a dense layer with a special matrix. Build the 36 × 36 matrix of `convolve(·, edges)` and
-#    count its nonzero entries. Then transpose it: which layer is that?
+# Write in the cell, run it, and it answers; hints and a solution stand commented out below. Nothing later
+# depends on them.
+
+# %%
+from convae_lib.exercises import lesson01 as ex
+
+# %% [markdown]
+# ### 01.1 · A filter that moves the image *(easy, 5 minutes)*
 #
-# <details><summary>Solution 1</summary>
+# Which 3 × 3 filter leaves an image as it is, and which one shifts it by a pixel to the right? Write
+# `shift_filter(size, right, down)`, a filter (size, size), `size` odd, under which `conv2d` with a border of zeros
+# moves an image by `right` pixels to the right and `down` pixels down. Both may be negative; neither exceeds
+# `size // 2`.
+
+
+# %%
+def shift_filter(size, right, down):
+    raise NotImplementedError  # your turn
+
+
+ex.shift_filter.check(shift_filter)
+# ex.shift_filter.hint()
+# ex.shift_filter.solution()
+
+# %% [markdown]
+# ### 01.2 · A dense layer of two tensors *(easy, 5 minutes)*
 #
-# A single 1 in the middle leaves the image as it is. A single 1 to the *left* of the middle fetches each pixel's left
-# neighbour, so everything moves right (and a column of zeros comes in).
+# Write `DenseByHand(inputs, outputs)` without `nn.Linear`: a module with two parameters, a weight (outputs, inputs)
+# that starts at random and a bias (outputs,), which turns $x$, (N, inputs), into $\tanh(xW^\top + b)$, (N, outputs).
+
+
+# %%
+class DenseByHand(nn.Module):
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        raise NotImplementedError  # your turn
+
+    def forward(self, x):  # (N, inputs)
+        raise NotImplementedError  # your turn
+
+
+ex.DenseByHand.check(DenseByHand)
+# ex.DenseByHand.hint()
+# ex.DenseByHand.solution()
+
+# %% [markdown]
+# ### 01.3 · Many filters, many channels *(medium, 10 minutes)*
 #
-# ```python
-# keep, shift = torch.zeros(3, 3), torch.zeros(3, 3)
-# keep[1, 1] = shift[1, 0] = 1
-# print(torch.equal(convolve(image, keep), image))
-# print(convolve(image, shift))  # the edge has moved by one
-# ```
-# </details>
+# The lesson's `convolve` knows one image, one channel and one filter. Write `apply_filters(images, weight, bias,
+# padding)` for images (N, C, H, W), weight (O, C, k, k) and bias (O,): surround the images with `padding` zeros, and
+# return the O feature maps of each, one number for every place where the window fits. Loops over the places are
+# fine; gradients must come through.
+
+
+# %%
+def apply_filters(images, weight, bias, padding):
+    raise NotImplementedError  # your turn
+
+
+ex.apply_filters.check(apply_filters)
+# ex.apply_filters.hint()
+# ex.apply_filters.solution()
+
+# %% [markdown]
+# ### 01.4 · Dropout that keeps *(medium, 10 minutes)*
 #
-# <details><summary>Solution 2</summary>
+# Write `KeepDropout(keep)` without `nn.Dropout`. In training mode each number of its input, of any shape, stays with the
+# probability `keep`, independently of the others, and is then divided by `keep`; the rest becomes zero. In
+# evaluation mode nothing happens.
+
+
+# %%
+class KeepDropout(nn.Module):
+    def __init__(self, keep):
+        super().__init__()
+        raise NotImplementedError  # your turn
+
+    def forward(self, x):
+        raise NotImplementedError  # your turn
+
+
+ex.KeepDropout.check(KeepDropout)
+# ex.KeepDropout.hint()
+# ex.KeepDropout.solution()
+
+# %% [markdown]
+# ### 01.5 · A convolution is a dense layer *(hard, 15 minutes)*
 #
-# ```python
-# corner = torch.zeros(1, 1, 28, 28)
-# corner[..., :4, :4] = 1
-# with torch.no_grad():
-#     a = first(corner).roll((3, 5), dims=(2, 3))
-#     b = first(corner.roll((3, 5), dims=(2, 3)))
-# ((a - b).abs() > 1e-6).any(dim=1)[0].nonzero()
-# ```
-#
-# They are the two rows above and the two columns left of the shifted blob. Before the shift, these
-# responses would have lain outside the image, so they were never computed.
-# </details>
-#
-# <details><summary>Solution 3</summary>
-#
-# Convolve each of the 36 images that have a single 1, and stack the results as columns. The transposed matrix stamps: it is
-# the transposed convolution with the same filter, which has its name from there.
-#
-# ```python
-# basis = torch.eye(36).reshape(36, 6, 6)
-# M = torch.stack([convolve(e, edges).flatten() for e in basis], dim=1)
-# print(torch.equal(M @ image.flatten(), convolve(image, edges).flatten()))
-# print((M != 0).sum())  # 160 of 1,296, and only two different values
-# back = conv_transpose2d(image[None, None], edges[None, None], padding=1)
-# print(torch.equal((M.T @ image.flatten()).reshape(6, 6), back[0, 0]))
-# ```
-# </details>
+# Any convolution is a dense layer with a special matrix. Write `filter_matrix(weight, height, width)`: for a filter
+# (k, k), k odd, return the matrix $M$, (H·W, H·W), for which `M @ image.flatten()` is the flattened feature map of an
+# image (H, W) with a border of `k // 2` zeros. Then look at it, `plt.imshow(filter_matrix(edges, 6, 6))`: how many
+# different numbers are in it?
+
+
+# %%
+def filter_matrix(weight, height, width):
+    raise NotImplementedError  # your turn
+
+
+ex.filter_matrix.check(filter_matrix)
+# ex.filter_matrix.hint()
+# ex.filter_matrix.solution()
+
+# %%
+ex.progress()
 
 # %% [markdown]
 # ## Further reading
