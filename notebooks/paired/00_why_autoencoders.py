@@ -120,7 +120,7 @@ assert left[1] < 0.7 * left[0] and board > 5 * largest
 #
 # - **denoising:** what the code has no room for disappears (c, d), the more so if one trains for it;
 # - **anomalies:** a large error says that an image is unlike all that the network has seen (e), though a small one
-#   proves nothing: exercise 2;
+#   proves nothing (lesson 05);
 # - **compression:** 28 numbers instead of 784 (lesson 05 counts the bits);
 # - **pre-training:** millions of images without labels teach an encoder, fewer labelled ones then put it to use;
 # - **image generators:** many of those behind today's text-to-image models work on the codes of an
@@ -527,79 +527,99 @@ assert np.mean(careless_losses[-500:]) < 1.06 * np.mean(losses[-500:])
 # %% [markdown]
 # ## Exercises
 #
-# 1. *(easy)* How does PCA's test error fall with the size of the code? Plot it for 2, 4, 8, 16, 32 and 64. One fit is
-#    enough, if you cut it.
-# 2. *(easy)* Would the error of the first picture's `network` give away digits that are mirrored left to right? Compare it
-#    on 1,000 test images and their mirror images, for all digits together and for each.
-# 3. *(medium)* Turn the linear network's code into PCA's: which 28 × 28 matrix does it?
-# 4. *(hard)* Make the axes agree: change the training so that the first code number must be the most useful one, then
-#    the second, and so on. Hint: hide a random tail of the code in each step.
+# Write in the cell, run it, and it answers; hints and a solution stand commented out below. Nothing later
+# depends on them.
+
+# %%
+from convae_lib.exercises import lesson00 as ex
+
+# %% [markdown]
+# ### 00.1 · From bytes to numbers *(easy, 3 minutes)*
 #
-# <details><summary>Solution 1</summary>
+# Image files hold 8-bit pixels, from 0 (black) to 255 (white). Write `scale_pixels(images)`: a `uint8` tensor (N, H, W)
+# goes in, and what the networks of this course take comes out, `float32`, (N, 1, H, W), from −1 (black) to 1 (white).
+
+
+# %%
+def scale_pixels(images):
+    raise NotImplementedError  # your turn
+
+
+ex.scale_pixels.check(scale_pixels)
+# ex.scale_pixels.hint()
+# ex.scale_pixels.solution()
+
+# %% [markdown]
+# ### 00.2 · An error for each image *(easy, 3 minutes)*
 #
-# The 64 best directions begin with the 32 best, so one fit serves all sizes:
+# Write `error_per_image(images, reconstructions)`: both (N, C, H, W) go in, the mean squared error of each image over all
+# its numbers, (N,), comes out. It should serve as a loss too, so gradients must come through.
+
+
+# %%
+def error_per_image(images, reconstructions):
+    raise NotImplementedError  # your turn
+
+
+ex.error_per_image.check(error_per_image)
+# ex.error_per_image.hint()
+# ex.error_per_image.solution()
+
+# %% [markdown]
+# ### 00.3 · PCA by SVD *(medium, 10 minutes)*
 #
-# ```python
-# largest, sizes = pca_baseline(train, 64), [2, 4, 8, 16, 32, 64]
-# found = [mean_error(LinearAutoencoder(largest.components[:k], largest.mean), test) for k in sizes]
-# plt.loglog(sizes, found, "o-")
-# ```
+# The lesson took the SVD of the covariance. The SVD of the centred images finds the same directions. Write
+# `pca_by_svd(images, k)`, which turns images (N, C, H, W) into a pair: the `k` broadest directions as rows,
+# (k, C·H·W), sorted, and the codes of the images, (N, k). Signs do not matter.
+
+
+# %%
+def pca_by_svd(images, k):
+    raise NotImplementedError  # your turn
+
+
+ex.pca_by_svd.check(pca_by_svd)
+# ex.pca_by_svd.hint()
+# ex.pca_by_svd.solution()
+
+# %% [markdown]
+# ### 00.4 · From one code to the other *(medium, 10 minutes)*
 #
-# The error falls steadily, from about 0.2 to 0.04, with no kink that would single out a "true" number of dimensions.
-# </details>
+# A linear network and PCA span the same subspace, along different axes: one drawing, two codes. Write
+# `translation(decoder, components)`: given the network's decoder weight (pixels, k) and PCA's components (k, pixels),
+# return the matrix (k, k) that turns the network's code `z` into PCA's code of the same drawing, `matrix @ z`. Leave
+# biases and means aside.
+
+
+# %%
+def translation(decoder, components):
+    raise NotImplementedError  # your turn
+
+
+ex.translation.check(translation)
+# ex.translation.hint()
+# ex.translation.solution()
+
+# %% [markdown]
+# ### 00.5 · Axes in order *(hard, 10 minutes)*
 #
-# <details><summary>Solution 2</summary>
-#
-# ```python
-# images, labels = test[:1000], data.test_labels[:1000]
-# errors = [reconstruction_error(x, reconstruct(network, x)[0]) for x in (images, images.flip(3))]
-# table = pd.DataFrame({"digit": labels, "as written": errors[0], "mirrored": errors[1]})
-# print(table.groupby("digit").mean(), table[["as written", "mirrored"]].mean())
-# ```
-#
-# The mean error more than doubles, yet it is no alarm for a single image: a mirrored 1 has less error than an upright 0,
-# and a mirrored 8 often passes for an 8. The network can draw strokes of any kind, whether they make a digit or not.
-# </details>
-#
-# <details><summary>Solution 3</summary>
-#
-# PCA's code is $V^\top(x - \bar x)$, with the components as the columns of $V$. What the network draws, measured from the
-# mean, is $Dz + d$, with its decoder's weight $D$ and bias $d$, and lies in almost the same subspace. So the matrix is
-# $V^\top D$, and $V^\top d$ is added:
-#
-# ```python
-# with torch.no_grad():
-#     z, D, d = reconstruct(linear, test)[1], linear.decoder.weight, linear.decoder.bias
-#     changed = z @ (pca.components @ D).T + pca.components @ d
-# theirs = reconstruct(pca, test)[1]
-# (changed - theirs).square().mean() / theirs.square().mean()
-# ```
-# </details>
-#
-# <details><summary>Solution 4</summary>
-#
-# For each image draw `k` from 1 to 28, keep the first `k` code numbers, and set the rest to zero:
-#
-# ```python
-# nested = LinearNetwork(mean_image)
-# optimizer = torch.optim.Adam(nested.parameters(), lr=1e-2)
-# schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 3000)
-# for _ in range(3000):
-#     batch = (train[torch.randint(len(train), (256,))] - mean_image).flatten(1)  # (256, 784)
-#     shown = torch.arange(28) < torch.randint(1, 29, (256, 1))  # (256, 28)
-#     loss = nn.functional.mse_loss(nested.decoder(nested.encoder(batch) * shown), batch)
-#     optimizer.zero_grad()
-#     loss.backward()
-#     optimizer.step()
-#     schedule.step()
-# found = nested.decoder.weight.detach()
-# (found / found.norm(dim=0) * pca.components.T).sum(dim=0).abs()  # 28 cosines
-# ```
-#
-# The first number is always there and must carry the most. This is *nested dropout* (Rippel, Gelbart and Adams, 2014);
-# its optimum is PCA with its axes in order, up to scale and sign. After 3,000 steps the first three axes are PCA's, with
-# |cosines| above 0.85; further down, where variances lie close together, some are still mixed or have changed places.
-# </details>
+# What could give the axes an order? Hide a random tail of each code while training: the first number is always there,
+# and must carry most. Write `hide_tail(codes, kept)`: of the code n in `codes`, (N, K), only the first `kept[n]` numbers
+# stay, the rest becomes 0; `kept`, (N,), holds whole numbers from 1 to K. With it in the `forward` of a
+# `LinearNetwork`, you may train one and draw its axes again.
+
+
+# %%
+def hide_tail(codes, kept):
+    raise NotImplementedError  # your turn
+
+
+ex.hide_tail.check(hide_tail)
+# ex.hide_tail.hint()
+# ex.hide_tail.solution()
+
+# %%
+ex.progress()
 
 # %% [markdown]
 # ## Further reading
@@ -613,7 +633,7 @@ assert np.mean(careless_losses[-500:]) < 1.06 * np.mean(losses[-500:])
 # - K. He et al., "Masked autoencoders are scalable vision learners", *CVPR* (2022): pre-training; R. Rombach et al.,
 #   "High-resolution image synthesis with latent diffusion models", *CVPR* (2022): the codes inside image generators.
 # - O. Rippel, M. Gelbart and R. Adams, "Learning ordered representations with nested dropout",
-#   *ICML* (2014): for exercise 4.
+#   *ICML* (2014): the idea of exercise 00.5.
 
 # %% [markdown]
 # **Next:** [01 · Layers](01_layers.ipynb) opens the boxes: what a dense and a convolutional layer compute.
