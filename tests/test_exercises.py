@@ -1,5 +1,6 @@
 """Every exercise: open as a stub, right when answered, wrong in words for each known mistake."""
 
+import contextlib
 import importlib
 import json
 import pkgutil
@@ -357,6 +358,16 @@ def test_the_readers_own_interrupt_goes_through(lesson, capsys):
         lesson.exercises[0].check(interrupted)
     assert random.getstate() == expected
     assert capsys.readouterr().out == "" and lesson.exercises[0].state == "open"
+
+
+def test_an_answer_that_catches_the_interrupt_is_interrupted_again(lesson, capsys):
+    def stubborn(x):
+        with contextlib.suppress(KeyboardInterrupt):
+            time.sleep(60)
+        time.sleep(60)
+
+    lesson.exercises[0].check(stubborn, seconds=0.1)
+    assert "took more than 0.1 s" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -332,7 +332,7 @@ def brief(value: Any) -> str:
         if value.ndim <= 1 and np.prod(value.shape) <= 6:
             return f"{kind}({np.round(_as_array(value), 3).tolist()})"
         return f"{kind} of shape {tuple(value.shape)}"
-    if isinstance(value, torch.nn.Module) or callable(value):
+    if isinstance(value, torch.nn.Module | torch.optim.Optimizer) or callable(value):
         return getattr(value, "__name__", type(value).__name__)
     return textwrap.shorten(repr(value), 40, placeholder=" …")
 
@@ -388,20 +388,22 @@ def _same_random_numbers() -> Iterator[None]:
 @contextlib.contextmanager
 def _time_limit(seconds: float) -> Iterator[None]:
     """Raise TimeoutError where the block takes too long; in the main thread, as cells run."""
-    main, late = threading.get_ident(), threading.Event()
+    main, late, done = threading.get_ident(), threading.Event(), threading.Event()
 
     def interrupt() -> None:
-        late.set()
-        if hasattr(signal, "pthread_kill"):  # ends a sleep as well, but Windows has none
-            signal.pthread_kill(main, signal.SIGINT)
-        else:
-            _thread.interrupt_main()
+        wait = seconds
+        while not done.wait(wait):  # again, should the block have caught it
+            wait = 1
+            late.set()
+            if hasattr(signal, "pthread_kill"):  # ends a sleep as well, but Windows has none
+                signal.pthread_kill(main, signal.SIGINT)
+            else:
+                _thread.interrupt_main()
 
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    timer = threading.Timer(seconds, interrupt)
-    timer.start()
+    threading.Thread(target=interrupt, daemon=True).start()
     try:
         yield
     except KeyboardInterrupt:
@@ -409,4 +411,4 @@ def _time_limit(seconds: float) -> Iterator[None]:
             raise TimeoutError from None
         raise
     finally:
-        timer.cancel()
+        done.set()
