@@ -144,11 +144,11 @@ def _(trial: Trial) -> None:
         codes = torch.tensor(fitted.transform(images.flatten(1).numpy()))
         given = trial(images, k)
         signs = torch.ones(k)  # scikit-learn's are as arbitrary as any
-        found = given.value[0] if isinstance(given.value, tuple) else None
+        found = given.value[0] if isinstance(given.value, tuple | list) else None
         if isinstance(found, torch.Tensor) and found.shape == rows.shape:
             signs = torch.where((found * rows).sum(dim=1) < 0, -1.0, 1.0)
         expected = rows * signs[:, None], codes * signs
-        given.gives(expected, "scikit-learn's PCA, but for the signs,", tolerance=1e-3)
+        given.gives(expected, "scikit-learn's PCA (but for signs) has", tolerance=1e-3)
 
 
 def _svd(centred):
