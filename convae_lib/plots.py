@@ -103,11 +103,10 @@ def plot_history(
 def plot_embedding(
     embedding: Array, labels: Array, *, names: bool = True, ax: Axes | None = None
 ) -> Axes:
-    """Draw a map (N, 2), coloured by label (N,), with each label at the median of its points.
+    """Draw a map (N, 2), coloured by label (N,), with each label near the median of its points.
 
-    Digits 0 to 9 have their colours of `DIGIT_COLORS`; other labels take these in order, or a
-    rainbow where they are more than ten. No ticks: the axes of a t-SNE map have no meaning. First
-    used in lesson 06.
+    Digits have their colours of `DIGIT_COLORS`; other labels take these in order, or a rainbow if
+    more than ten. No ticks: the axes of a t-SNE map have no meaning. First used in lesson 06.
     """
     points = as_table(embedding, "embedding")
     if points.shape[1] != 2:
@@ -119,17 +118,17 @@ def plot_embedding(
     else:
         rainbow = plt.get_cmap("turbo")(np.linspace(0, 1, len(classes)))
         palette = np.array(DIGIT_COLORS)[: len(classes)] if len(classes) <= 10 else rainbow
-    ax = _axes(ax, figsize=(7, 7))
-    ax.scatter(points[:, 0], points[:, 1], c=palette[number], s=4, linewidths=0, alpha=0.6)
-    for label, color in zip(classes, palette, strict=True) if names else ():
+    ax, size = _axes(ax, figsize=(7, 7)), np.clip(16_000 / len(points), 4, 16)
+    ax.scatter(points[:, 0], points[:, 1], c=palette[number], s=size, linewidths=0, alpha=0.6)
+    places = np.array([np.median(points[labels == label], axis=0) for label in classes])  # (K, 2)
+    apart = places[:, None] - places  # (K, K, 2)
+    room = 0.08 * np.ptp(points, axis=0).max() / np.linalg.norm(apart, axis=2).clip(1e-9)
+    places += (apart * (room - 1).clip(0)[..., None] / 2).sum(axis=1)  # where badges would overlap
+    for label, color, (x, y) in zip(classes, palette, places, strict=True) if names else ():
         shape = "circle" if len(str(label)) == 1 else "round"
         box = {"boxstyle": f"{shape},pad=0.2", "facecolor": "white", "edgecolor": color, "lw": 2}
-        x, y = np.median(points[labels == label], axis=0)
         ax.text(x, y, str(label), ha="center", va="center", bbox=box)
-    ax.margins(0.05)
-    ax.set(xticks=[], yticks=[])
-    ax.set_box_aspect(1)
-    ax.set_aspect("equal", adjustable="datalim")
+    ax.set(xticks=[], yticks=[], box_aspect=1, adjustable="datalim", aspect="equal")
     return ax
 
 
