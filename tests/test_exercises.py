@@ -156,7 +156,7 @@ def test_with_every_answer_filled_in_all_are_solved(number, capsys):
             getattr(space["ex"], name).solution()
             exec(capsys.readouterr().out, space)
             cell = f"ex.{name}.check({name})"
-        lines = re.findall(r"^(?:import|from|ex\.) ?.*$", cell, re.MULTILINE)
+        lines = re.findall(r"^(?:import |from |ex\.).*$", cell, re.MULTILINE)
         exec("\n".join(lines), space)
     shown = [f"✓ {exercise.number} {exercise.name}: solved\n" for exercise in lesson.exercises]
     assert capsys.readouterr().out.endswith("".join(shown))
