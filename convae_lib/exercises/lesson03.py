@@ -153,6 +153,8 @@ def _described(batches, x, y, size):
     if None in epochs:
         return None
     first, second = ([*epoch] for epoch in epochs)
+    if not first or not all(isinstance(b, tuple | list) and len(b) == 2 for b in first):
+        return ("no pairs of batches",) * 4
     given, targets, later = (
         torch.cat([batch[n] for batch in epoch])
         for epoch, n in ((first, 0), (first, 1), (second, 0))

@@ -447,7 +447,8 @@ assert spread > 0.001 and reached[4] == reached[3]
 # %% [markdown]
 # With the seed set, the run repeats to the last bit on this machine. That repeats the luck, it does not remove
 # it: a gain smaller than the spread may be luck, seeded or not. Seed to repeat; compare over several seeds.
-#
+
+# %% [markdown]
 # ## The same loop with a `DataLoader`
 #
 # Elsewhere you will meet `for x, y in DataLoader(dataset, batch_size=60, shuffle=True)`. The dataset hands
@@ -509,10 +510,6 @@ assert losses[1] < losses[0]
 # Put together, without the mistakes. This is all a trainer needs; check that you know why each line is there.
 # Why does `evaluate` count each batch's loss `len(a)` times? Because the last batch may be smaller: of ten
 # images in batches of 4, 4 and 2, a plain mean of the batch losses would count the last two double.
-#
-# The library's `PyTorchTrainer` is this plus comforts: devices, a `History`, a seed, and a `callback(history)`
-# after every evaluation, that ends the training by returning something true. From the same start, do the two
-# agree, weight for weight? ("Test" is whatever you hand over second; here it is the validation images.)
 
 
 # %%
@@ -542,6 +539,11 @@ class SmallTrainer:
         batches = self._generate_batches(x, y, size)
         return sum(self.criterion(self.model(a)[0], b).item() * len(a) for a, b in batches) / len(x)
 
+
+# %% [markdown]
+# The library's `PyTorchTrainer` is this plus comforts: devices, a `History`, a seed, and a `callback(history)`
+# after every evaluation, that ends the training by returning something true. From the same start, do the two
+# agree, weight for weight? ("Test" is whatever you hand over second; here it is the validation images.)
 
 # %% tags=["nbval-ignore-output"]
 trained = []
