@@ -511,58 +511,98 @@ assert between.min().min() > 0.6 and (between["PCA-28"] > between["network"] + 0
 # %% [markdown]
 # ## Exercises
 #
-# 1. *(easy)* Is a bold digit harder? Plot the error of each image against its ink, the mean of its pixels.
-# 2. *(medium)* Does the decoder need 32 bits? Round its weights to 16 (`.half()`, and back to compute with).
-#    What becomes of the error, and of the break-even?
-# 3. *(hard)* Which single code number matters most? Replace one at a time by its mean over the test set,
-#    decode, and rank the 28 by how much the error grows. Do the same for PCA.
+# Write your answer into a cell and run the cell: it tells you at once whether you are right, and if not, what to
+# think about. Hints and a solution stand commented out below, and nothing later depends on your answers.
+
+# %%
+from convae_lib.exercises import lesson05 as ex
+
+# %% [markdown]
+# ### 05.1 · Image by image
 #
-# <details><summary>Solution 1</summary>
+# *(easy, 2 minutes)* Both are (N, C, H, W). Return the mean squared error of each image, (N,).
+
+
+# %%
+def errors_per_image(images, reconstructions):
+    raise NotImplementedError  # your turn
+
+
+ex.errors_per_image.check(errors_per_image)
+# ex.errors_per_image.hint()
+# ex.errors_per_image.solution()
+
+# %% [markdown]
+# ### 05.2 · A code in bits
 #
-# ```python
-# from convae_lib import DIGIT_COLORS
+# *(medium, 8 minutes)* For every number of a code (a column), $2^b$ evenly spaced levels are laid from the
+# lowest to the highest value that it has in `training_codes` (M, K), both ends included. Return two tensors (N,
+# K): for each number of `codes` (N, K) which level is the nearest, counted from 0, whole numbers, which is what
+# would be stored; and the levels' values, which is what the decoder gets.
+
+
+# %%
+def quantised(codes, training_codes, bits):
+    raise NotImplementedError  # your turn
+
+
+ex.quantised.check(quantised)
+# ex.quantised.hint()
+# ex.quantised.solution()
+
+# %% [markdown]
+# ### 05.3 · Judging an alarm
 #
-# ink = test.mean(dim=(1, 2, 3))
-# plt.scatter(ink, errors["network"], c=np.array(DIGIT_COLORS)[labels], s=3)
-# np.corrcoef(ink, errors["network"])[0, 1]
-# ```
+# *(medium, 6 minutes)* `errors` (N,) has one error for each image, and `strange` (N,), of type `torch.bool`,
+# says which of the images are no digits. Return the share of all pairs of a stranger and a digit in which the
+# stranger has the larger error. Pairs with equal errors count half.
+
+
+# %%
+def area_under_roc(errors, strange):
+    raise NotImplementedError  # your turn
+
+
+ex.area_under_roc.check(area_under_roc)
+# ex.area_under_roc.hint()
+# ex.area_under_roc.solution()
+
+# %% [markdown]
+# ### 05.4 · When a code pays
 #
-# Somewhat (a correlation of 0.3 to 0.4, for PCA too): ink is one reason among several.
-# </details>
+# *(medium, 5 minutes)* A decoder takes `decoder` bytes, once; then each image takes `code` bytes instead of
+# `image`. All three are whole numbers. Return the smallest number of images for which the codes together with
+# the decoder take *less*, or `float("inf")` if they never do.
+
+
+# %%
+def break_even(decoder, code, image):
+    raise NotImplementedError  # your turn
+
+
+ex.break_even.check(break_even)
+# ex.break_even.hint()
+# ex.break_even.solution()
+
+# %% [markdown]
+# ### 05.5 · Which number matters?
 #
-# <details><summary>Solution 2</summary>
-#
-# ```python
-# from copy import deepcopy
-#
-# halved = deepcopy(model.decoder).half().float()
-# with torch.inference_mode():
-#     decoded = torch.cat([halved(part) for part in codes.split(250)])
-# reconstruction_error(test, decoded).mean() - errors["network"].mean()
-# ```
-#
-# The error stays the same to four decimals, and $D$ is halved, so the break-even too: below 2,000 images for
-# the network, below 300 for PCA.
-# </details>
-#
-# <details><summary>Solution 3</summary>
-#
-# ```python
-# for name, z in {"network": codes[:2000], "PCA-28": pca_codes[:2000]}.items():
-#     growth = []
-#     for n in range(28):
-#         changed = z.clone()
-#         changed[:, n] = z[:, n].mean()
-#         with torch.inference_mode():
-#             decoded = torch.cat([decoders[name](part) for part in changed.split(250)])
-#         growth.append(reconstruction_error(some, decoded).mean().item() - by_bits.loc[32, name])
-#     print(name, np.round(growth, 4), f"largest / smallest: {max(growth) / min(growth):.1f}")
-# ```
-#
-# All matter to the network; its most useful number costs two to three times as much as its least. PCA's come
-# in order, the first costing some ten times the last. That is lesson 00's point again: PCA chooses its axes,
-# a network has no reason to make one number matter more.
-# </details>
+# *(hard, 8 minutes)* `decoder(codes)` draws images (N, C, H, W) from codes (N, K). For each of the K numbers:
+# put its mean over all codes in its place, decode, and compare with `images`. Return (K,): by how much the mean
+# squared error has grown beyond that of the unchanged codes.
+
+
+# %%
+def importance(decoder, codes, images):
+    raise NotImplementedError  # your turn
+
+
+ex.importance.check(importance)
+# ex.importance.hint()
+# ex.importance.solution()
+
+# %%
+ex.progress()
 
 # %% [markdown]
 # ## Further reading
