@@ -437,56 +437,88 @@ assert (errors["better"] < errors["PCA-28"]).float().mean() > 0.97
 # %% [markdown]
 # ## Exercises
 #
-# 1. *(easy)* In the live run, replace the one-cycle schedule by a constant rate of 1e-3. How much of the gain is left?
-# 2. *(medium)* Leave the shortcut out of the block: a module that computes `conv2(conv1(gelu(x)))`. Train it as in the live run.
-# 3. *(hard)* The loss is a mean square. Train the same network on the mean absolute error and look at what it draws. Why?
+# Write in the cell, run it, and it answers; hints and a solution stand commented out below. Nothing later
+# depends on them.
+
+# %%
+from convae_lib.exercises import lesson08 as ex
+
+# %% [markdown]
+# ### 08.1 · Pixels out of channels *(easy, 5 minutes)*
 #
-# <details><summary>Solution 1</summary>
+# Write `shuffle_pixels(maps, factor)`, which does by `reshape` and `permute` what `nn.PixelShuffle(factor)` does:
+# of maps (N, C · factor², H, W) it makes images (N, C, H · factor, W · factor). At every place, the first factor²
+# numbers become a square of the first channel, laid out row by row; the next factor² one of the second channel.
+
+
+# %%
+def shuffle_pixels(maps, factor):
+    raise NotImplementedError  # your turn
+
+
+ex.shuffle_pixels.check(shuffle_pixels)
+# ex.shuffle_pixels.hint()
+# ex.shuffle_pixels.solution()
+
+# %% [markdown]
+# ### 08.2 · The rate at any step *(medium, 8 minutes)*
 #
-# ```python
-# torch.manual_seed(0)
-# model = ResidualAutoencoder(hidden_dim=28)
-# optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.95), weight_decay=0)
-# trainer = PyTorchTrainer(model, optimizer, nn.MSELoss())
-# trainer.fit(
-#     train, train, validation, validation, epochs=epochs, eval_every=epochs, batch_size=60, seed=0
-# )
-# ```
+# Write `one_cycle(step, steps, highest)`, the learning rate of a one-cycle schedule at `step`, which is counted
+# from 0 to steps − 1. It starts at highest / 25, reaches `highest` at step 0.3 · steps − 1 (not always a whole
+# number), and ends at highest / 250,000. Up and down it follows half a cosine wave, level at both ends.
+
+
+# %%
+def one_cycle(step, steps, highest):
+    raise NotImplementedError  # your turn
+
+
+ex.one_cycle.check(one_cycle)
+# ex.one_cycle.hint()
+# ex.one_cycle.solution()
+
+# %% [markdown]
+# ### 08.3 · A block with a shortcut *(medium, 8 minutes)*
 #
-# 0.024 on the test images where the schedule reached 0.019: same network, same images, same seconds.
-# </details>
+# Write `BlockByHand(channels, inside)`, a residual block with a width of its own. To `x` (N, channels, H, W) it
+# adds what GELU, a 3 × 3 `nn.Conv2d` from `channels` to `inside`, GELU again and a second 3 × 3 `nn.Conv2d`, back
+# to `channels`, make of it, and returns the sum. Both convolutions keep the size.
+
+
+# %%
+class BlockByHand(nn.Module):
+    def __init__(self, channels, inside):
+        super().__init__()
+        raise NotImplementedError  # your turn
+
+    def forward(self, x):  # (N, channels, H, W)
+        raise NotImplementedError  # your turn
+
+
+ex.BlockByHand.check(BlockByHand)
+# ex.BlockByHand.hint()
+# ex.BlockByHand.solution()
+
+# %% [markdown]
+# ### 08.4 · The best code on the way *(hard, 15 minutes)*
 #
-# <details><summary>Solution 2</summary>
-#
-# ```python
-# class PlainBlock(ResidualBlock):
-#     def forward(self, x):
-#         return self.conv2(self.conv1(nn.functional.gelu(x)))
-#
-#
-# torch.manual_seed(0)
-# model = ResidualAutoencoder(hidden_dim=28)
-# model.encoder.block, model.decoder.block = PlainBlock(64), PlainBlock(64)
-# # then the optimizer, the schedule and the trainer of the live run
-# ```
-#
-# With seeds 0, 1 and 2, at this rate, it learned nothing: 0.456, the error of an all-black image (lesson 04). Without the shortcut, what the patches
-# say has to pass two untrained convolutions on either side of the code, and arrives too faint to pull the output
-# away from black. That is what the block's `x +` is for.
-# </details>
-#
-# <details><summary>Solution 3</summary>
-#
-# In the live run, `PyTorchTrainer(model, optimizer, nn.L1Loss())`; then
-#
-# ```python
-# reconstructions, _ = reconstruct(model, test)
-# print(reconstruction_error(test, reconstructions).mean(), (test - reconstructions).abs().mean())
-# ```
-#
-# All black again, with seeds 0 and 1. A mean square asks for the *mean* of the images a code could mean, an absolute error for the
-# *median*, pixel by pixel. Four pixels in five are black, so the median of nearly every pixel is black: a trap to start in.
-# </details>
+# Write `improve(decoder, images, codes, steps, rate)`, by plain gradient descent, without momentum: `steps` steps
+# from the codes (N, length), each `rate` times the gradient of every image's own squared error, summed over its
+# pixels. A step can overshoot, so return for *each* image the best of all codes that it had, the first and the
+# last among them, without a graph. The decoder stays as it was: its weights, their `.grad`, their `requires_grad`.
+
+
+# %%
+def improve(decoder, images, codes, steps, rate):
+    raise NotImplementedError  # your turn
+
+
+ex.improve.check(improve)
+# ex.improve.hint()
+# ex.improve.solution()
+
+# %%
+ex.progress()
 
 # %% [markdown]
 # ## Further reading
