@@ -412,7 +412,7 @@ plt.show()
 # ## Exercises
 #
 # Write your answer in the cell and run it: it is checked at once. A hint and the solution stand below each check, commented out; nothing later
-# depends on your answers.
+# depends on your answers. Tables are NumPy arrays here, those you get and those you return.
 
 # %%
 from convae_lib.exercises import lesson06 as ex
@@ -420,12 +420,13 @@ from convae_lib.exercises import lesson06 as ex
 # %% [markdown]
 # ### 06.1 · Picking a neighbour
 #
-# *(easy, 3 minutes)* `squared` (N,) holds the squared distances from one image to each of the N others. Return the probabilities (N,) with which
-# it picks each of them: a Gaussian of this width, $\exp(-d^2 / 2\sigma^2)$ with $\sigma$ = `width`, normalised.
+# *(easy, 5 minutes)* `squared` (N, N) holds the squared distances $d_{ij}^2$ between images, `widths` (N,) a width $\sigma_i$ for each. Return the
+# matrix (N, N) of $p_{j|i}$, whose row $i$ says how likely image $i$ picks each $j$: in proportion to $\exp(-d_{ij}^2 / (2\sigma_i^2))$, never
+# itself. Each row sums to one.
 
 
 # %%
-def pick(squared, width):
+def pick(squared, widths):
     raise NotImplementedError  # your turn
 
 
@@ -436,12 +437,13 @@ ex.pick.check(pick)
 # %% [markdown]
 # ### 06.2 · Neighbours on a map
 #
-# *(medium, 5 minutes)* `points` (N, 2) is a map, a NumPy array. Return the matrix (N, N) of $q_{ij}$: proportional to
-# $1 / (1 + \lVert y_i - y_j \rVert^2)$, zero for $i = j$, and summing to one.
+# *(medium, 6 minutes)* The *t* in t-SNE is Student's distribution, with one degree of freedom; with many, its tail is a Gaussian's. `points` (N, 2)
+# is a map, `freedom` a number $\nu$. Return the matrix (N, N) of $q_{ij}$: proportional to $(1 + d_{ij}^2 / \nu)^{-(\nu + 1) / 2}$ with
+# $d_{ij} = \lVert y_i - y_j \rVert$, zero for $i = j$, and all of it summing to one.
 
 
 # %%
-def map_probabilities(points):
+def map_probabilities(points, freedom):
     raise NotImplementedError  # your turn
 
 
@@ -469,7 +471,7 @@ ex.kept_neighbours.check(kept_neighbours)
 # ### 06.4 · Named by the others
 #
 # *(medium, 6 minutes)* kNN accuracy without folds: let every point be named by its `k` nearest others on the map, by their most frequent label, and
-# return the share of points named rightly. `points` is (N, 2), `labels` (N,) counts from 0.
+# return the share of points named rightly. `points` is (N, 2), `labels` (N,) holds whole numbers from 0. (No vote is tied.)
 
 
 # %%
@@ -485,7 +487,7 @@ ex.leave_one_out.check(leave_one_out)
 # ### 06.5 · The forces on a map
 #
 # *(hard, 15 minutes)* `P` (N, N) holds the $p_{ij}$, `points` (N, 2) the map. Return the gradient (N, 2) of $\mathrm{KL}(P \Vert Q)$ with respect
-# to the points, written out in NumPy. Derive it, or let the hints give the formula.
+# to the points. Derive it, or let the hints give the formula.
 
 
 # %%
