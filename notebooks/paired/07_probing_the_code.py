@@ -430,7 +430,7 @@ plt.show()
 # ## Exercises
 #
 # Write your answer in the cell and run it: it is checked at once. A hint and the solution stand below each check, commented out; nothing later
-# depends on your answers.
+# depends on your answers. Tables are NumPy arrays here, those you get and those you return.
 
 # %%
 from convae_lib.exercises import lesson07 as ex
@@ -438,12 +438,13 @@ from convae_lib.exercises import lesson07 as ex
 # %% [markdown]
 # ### 07.1 · One scale for both
 #
-# *(easy, 4 minutes)* `train` (N, features) and `test` (M, features) are codes, NumPy arrays. Return both, `(train, test)`, centred and divided by one
-# number so that the *training* codes have mean zero and variances that average to one over the features.
+# *(easy, 5 minutes)* `train` (N, features) are training codes; `codes` (M, features) are any, a test image's too. Return `codes`, shifted and divided by
+# one number, so that the *training* codes, treated alike, would have means of zero and variances (as `np.var`, divided by N) that average to one.
+# With `back` true, `codes` have been scaled so before: return what they were.
 
 
 # %%
-def one_scale(train, test):
+def one_scale(train, codes, back):
     raise NotImplementedError  # your turn
 
 
@@ -454,8 +455,9 @@ ex.one_scale.check(one_scale)
 # %% [markdown]
 # ### 07.2 · Naming clusters
 #
-# *(medium, 5 minutes)* `counts` (K, K) says how many images of a digit (row) are in a cluster (column). Return an array (K,) with a name for each
-# cluster, every digit once, under which most images are named rightly.
+# *(medium, 6 minutes)* `counts` (D, K) says how many images of a digit (row) are in a cluster (column); there may be more clusters than digits. Return
+# an array (K,) with a name for each cluster, under which most images are named rightly: every digit from 0 to D − 1 once, and −1 for clusters that
+# are left over.
 
 
 # %%
@@ -471,7 +473,8 @@ ex.name_clusters.check(name_clusters)
 # ### 07.3 · A fair draw
 #
 # *(medium, 6 minutes)* Few labels, fairly drawn. Return the row numbers of `per_class` images of every class that occurs in `labels` (N,), all
-# different and drawn with `rng`, a `np.random.Generator`.
+# different and drawn with `rng`, a `np.random.Generator`: an array (classes · `per_class`,), in any order. Each class has at least `per_class`
+# images.
 
 
 # %%
@@ -486,8 +489,8 @@ ex.fair_draw.check(fair_draw)
 # %% [markdown]
 # ### 07.4 · A step of a linear probe
 #
-# *(hard, 12 minutes)* A probe is `codes @ W + b`, then a softmax; its loss is the mean cross-entropy with `labels` (N,). From `codes` (N, features),
-# `W` (features, K) and `b` (K,), NumPy arrays, return new ones, `(W, b)`, after one step of gradient descent of size `rate`.
+# *(hard, 12 minutes)* A probe is `codes @ W + b`, then a softmax; its loss is the mean cross-entropy with `labels` (N,), from 0 to K − 1. From `codes` (N, features),
+# `W` (features, K) and `b` (K,) return new ones, `(W, b)`, after one step of gradient descent of size `rate`.
 
 
 # %%
