@@ -3,6 +3,7 @@
 import os
 
 os.environ["TQDM_DISABLE"] = "1"  # progress bars are no output to compare; read at import
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle threads sleep, as in the Makefile
 
 
 def pytest_collection_finish(session):
