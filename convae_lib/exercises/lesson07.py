@@ -109,7 +109,7 @@ def _(train, codes, back):
 
 
 @lesson.exercise(
-    "Every digit names one cluster: under which naming are most images right?",
+    "One cluster for every digit, −1 for the rest: under which naming are most images right?",
     hints=(
         "If two clusters want one name, the sum decides. All namings compete as a whole.",
         "linear_sum_assignment(counts, maximize=True) pairs rows with columns; rows are digits.",

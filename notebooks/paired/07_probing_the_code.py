@@ -489,8 +489,8 @@ ex.fair_draw.check(fair_draw)
 # %% [markdown]
 # ### 07.4 · A step of a linear probe
 #
-# *(hard, 12 minutes)* A probe is `codes @ W + b`, then a softmax; its loss is the mean cross-entropy with `labels` (N,), from 0 to K − 1. From `codes` (N, features),
-# `W` (features, K) and `b` (K,) return new ones, `(W, b)`, after one step of gradient descent of size `rate`.
+# *(hard, 12 minutes)* A probe is `codes @ W + b`, then a softmax; its loss is the mean cross-entropy with `labels` (N,), from 0 to K − 1. From
+# `codes` (N, features), `W` (features, K) and `b` (K,) return new ones, `(W, b)`, after one step of gradient descent of size `rate`.
 
 
 # %%
