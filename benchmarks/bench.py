@@ -37,13 +37,8 @@ INTRODUCTION = """# Results
 
 Medians over seeds 0, 1 and 2, with the range where they differ. Contenders take turns, and *times
 convae_lib's* divides the seconds of one and the same turn."""
-
-
-def speed(images, comparison, contender, seed):
-    return SCRIPTS[comparison].measure(images, contender, seed)
-
-
-PARTS = {"ablation": ablation, "code_sizes": code_sizes, "speed": speed}
+PARTS = {"ablation": ablation, "code_sizes": code_sizes}
+PARTS["speed"] = lambda images, comparison, **case: SCRIPTS[comparison].measure(images, **case)
 CASES = {  # what distinguishes a part's rows; each is measured with every seed, but PCA
     "ablation": [{"study": "baseline", "name": "PCA-28", "seed": 0}]
     + [{"study": study, "name": name} for study in STUDIES for name in STUDIES[study]],

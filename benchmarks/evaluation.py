@@ -3,6 +3,7 @@
 In one piece autograd keeps every activation. The peak is what a run adds to a process of its own.
 """
 
+import logging
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, wait
 from multiprocessing import get_context
 from time import perf_counter
@@ -22,8 +23,13 @@ CONTENDERS = {"plain": plain, "convae_lib": mean_error}
 
 
 def measure(images, contender, seed):
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(watch, CONTENDERS[contender], len(images.test)).result()
+    return alone(watch, CONTENDERS[contender], len(images.test))
+
+
+def alone(function, *arguments):
+    """Call it, without a word, in a new process: memory that others have used makes it slower."""
+    with ProcessPoolExecutor(1, get_context("spawn"), logging.disable, [logging.INFO]) as pool:
+        return pool.submit(function, *arguments).result()
 
 
 def watch(evaluate, count):

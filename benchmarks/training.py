@@ -1,16 +1,16 @@
 """An epoch of the lesson's network by the lesson's recipe: 55,000 images in batches of 60.
 
-Seconds are of training alone. *The limit* is no run: the multiplications and additions of the
+Seconds are of training alone, in a process of its own. *The limit* is no run: the arithmetic of the
 epoch, forward and backward, at the rate at which the same threads multiply two float32 matrices.
 """
 
-import logging
 import tempfile
 from functools import partial
 from time import perf_counter
 from timeit import repeat
 
 import torch
+from evaluation import alone
 from recipes import LESSON, SGD, fit
 from torch.nn.functional import mse_loss
 from torch.utils.data import DataLoader, TensorDataset
@@ -99,6 +99,5 @@ CONTENDERS |= {"lightning": lightning, "pythae": pythae}
 def measure(images, contender, seed):
     if contender == "the limit":
         return limit(images.train)
-    logging.disable(logging.INFO)  # what the others tell about themselves
-    model, seconds = CONTENDERS[contender](images.train, seed)
+    model, seconds = alone(CONTENDERS[contender], images.train, seed)
     return {"seconds": seconds, "test_error": mean_error(model, images.test)}
