@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import inspect
 import json
 import pkgutil
 import random
@@ -17,7 +18,7 @@ import pytest
 import torch
 
 import convae_lib.exercises
-from convae_lib.exercises._exercise import Lesson, difference
+from convae_lib.exercises._exercise import HELPS, Lesson, difference
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 NAMES = [m.name for m in pkgutil.iter_modules(convae_lib.exercises.__path__) if m.name[0] != "_"]
@@ -48,6 +49,7 @@ def stub(exercise):
 
 @exercises
 def test_the_stub_in_the_notebook_is_open(exercise, capsys):
+    exercise.state = "open"  # whatever was tried before
     given = stub(exercise)[exercise.name]
     number = exercise.number
     open_line = f'○ {number} is open: replace "raise NotImplementedError" and run the cell again\n'
@@ -115,9 +117,37 @@ def test_whatever_an_answer_does_is_said_in_words(exercise, way, capsys):
     line = capsys.readouterr().out
     assert line.startswith(f"✗ {exercise.number}: ") and line.count("\n") == 1
     said = {"raises": "ZeroDivisionError: division by zero", "gives None": "gave None"}
-    said |= {"prints": "printed", "exits": "SystemExit"}
+    said |= {"prints": "is right, but prints", "exits": "SystemExit"}
     assert said.get(way, "took more than 0.03 s") in line
     assert time.monotonic() - start < 30
+
+
+def spoil(values):
+    """Change all tensors, arrays and lists among the values; say how many there are."""
+    kinds = {torch.Tensor: lambda x: x.data.logical_not_(), list: lambda x: x.append(x)}
+    kinds[np.ndarray] = lambda x: np.copyto(x, x == 0, casting="unsafe")
+    spoiled = [kinds[type(value)](value) for value in values if type(value) in kinds]
+    return len(spoiled)
+
+
+@exercises
+def test_an_answer_that_changes_what_it_was_given_is_wrong(exercise, capsys):
+    spoiled = 0
+
+    def spoiling(*arguments, **options):
+        nonlocal spoiled
+        value = exercise.answer(*arguments, **options)
+        if isinstance(value, torch.nn.Module):  # its forward is given tensors, made it was of sizes
+            forward = value.forward
+            value.forward = lambda x: (forward(x), spoil([x]))[0]
+            spoiled = 1
+        value = list(value) if inspect.isgenerator(value) else value
+        spoiled += spoil([*arguments, *options.values()])
+        return value
+
+    exercise.check(spoiling)
+    line = capsys.readouterr().out
+    assert ("changed its input" in line and line.startswith("✗")) == bool(spoiled)
 
 
 @exercises
@@ -241,6 +271,7 @@ def said(exercise, answer, capsys):
 def test_progress_tells_open_wrong_and_solved(lesson, capsys):
     square, total, _ = lesson.exercises
     square.check(square.answer)
+    square.check(lambda x: x)  # solved it is
     total.check(lambda numbers, of: 0)
     capsys.readouterr()
     lesson.progress()
@@ -259,14 +290,97 @@ def test_a_line_tells_what_came_what_was_expected_and_what_helps(lesson, capsys)
         "✗ 99.2: total([1, 2, 317000], of='a list') gave 317004, expected 317003. "
         "What is a total? Next: ex.total.hint()\n"
     )
+    assert "What is a square?" in said(square, lambda x: x + 7, capsys)
     for wrong, words in [
-        (lambda x: 0, "gave 0, a square is tensor([4.0, 9.0])"),
-        (lambda x: x[:1], "gave the shape (1,), a square is (2,)"),
-        (lambda x: "9", "gave '9', a square is tensor"),
-        (lambda x: (x, x), "gave (tensor("),
+        (lambda x: 0, "gave 0, a tensor is asked for."),
+        (lambda x: x[:1], "gave the shape (1,), a square is (2,)."),
+        (lambda x: x.sum(), "gave one number, a square is (2,)."),
+        (lambda x: "9", "gave '9', a tensor is asked for."),
+        (lambda x: (x, x), "gave (tensor([2.0, 3.0]), tensor([2.0, 3.0])), a tensor is asked for."),
+        (lambda x: (x * x).tolist(), "right numbers; a tensor is asked for, this is a list."),
+        (lambda x: (x * x).detach().numpy(), "asked for, this is a NumPy array."),
+        (lambda x: x + 7 and 1 / 0, "raised RuntimeError: Boolean value of Tensor"),
+        (lambda x: x.mul_(x), "in-place operation. In place, a step"),
     ]:
         line = said(square, wrong, capsys)
-        assert words in line and "What is a square?" in line and line.count("\n") == 1
+        assert words in line and "What is a square?" not in line and line.count("\n") == 1
+    for few, words in [
+        (np.array([1.0]), "gave the shape (1,), expected one number."),
+        ((1, 2), "gave (1, 2), one number is asked for."),
+        (np.float64(0.33), "gave 0.33, expected"),
+    ]:
+        assert words in said(total, lambda numbers, of, few=few: few, capsys)
+
+
+def test_a_print_is_told_only_where_the_value_is_right(lesson, capsys):
+    square = lesson.exercises[0]
+    right = "is right, but prints: return the result, and print nothing."
+    assert right in said(square, lambda x: print(x) or x * x, capsys)
+    line = said(square, lambda x: print(x) or 2 * x, capsys)
+    assert "That is doubled." in line and "print" not in line
+    assert "prints, and gave None. Return the result" in said(square, print, capsys)
+
+
+def test_a_mistake_is_recognised_only_where_all_cases_agree(lesson, capsys):
+    total = lesson.exercises[1]
+    total.mistake("Always three.")(lambda numbers, *, of: 3.0)
+    assert "Always three." not in said(
+        total, lambda numbers, *, of: 317_003 if len(numbers) == 3 else 3.5, capsys
+    )
+    assert "What is a total?" in said(
+        total, lambda numbers, *, of: 317_003 if len(numbers) == 3 else 4.0, capsys
+    )
+
+
+def test_what_is_to_be_written_can_be_refused(lesson, capsys):
+    @lesson.exercise("What is a sum?", hints=("Add.", "Plus."), shown="Well.")
+    def added(a, b):
+        return a + b
+
+    @added.judge
+    def _(trial):
+        trial.refuse(torch, "add", "torch.add")
+        trial(1, 2).gives(3)
+
+    space = {"torch": torch, "plus": torch.add}
+    exec("answers = lambda a, b: torch.add(a, b), lambda a, b: plus(a, b)", space)
+    for answer in space["answers"]:
+        line = said(added, answer, capsys)
+        assert "added(1, 2) uses torch.add, which it is to do without. Next" in line
+    assert said(added, added.answer, capsys).startswith("✓")
+    assert space["plus"] is torch.add and torch.add(*torch.ones(2, 1)) == 2
+
+
+def test_a_failure_can_be_explained(lesson, capsys):
+    @lesson.exercise("What is a share?", hints=("Divide.", "a / b"), shown="Well.")
+    def share(a, b):
+        return a / b if b else 0
+
+    @share.judge
+    def _(trial):
+        trial.explain({"ZeroDivisionError": "Of nothing, the share is 0."})
+        trial(1, 0).gives(0)
+
+    line = said(share, lambda a, b: a / b, capsys)
+    assert "raised ZeroDivisionError: division by zero. Of nothing, the share is 0. Next" in line
+    assert "Of nothing" not in said(share, lambda a, b: a[b], capsys)
+
+
+def test_failures_that_torch_puts_badly_are_explained(lesson, capsys):
+    square, _, scale = lesson.exercises
+    failures = [
+        (square, lambda x: x.mul_(x)),
+        (square, lambda x: sum(part.mul_(2) for part in x.clone().unbind())),
+        (square, lambda x: torch.autograd.grad(x.detach().sum(), x)),
+        (square, lambda x: torch.autograd.grad(2 * x, x)),
+        (square, lambda x: x.numpy()),
+        (square, lambda x: 1 - x[None].min(dim=0)),
+        (square, lambda x: x.reshape(len(x) / 1)),
+        (square, lambda x: [x for _ in range(len(x) / 1)]),
+        (scale, torch.nn.LazyLinear),
+    ]
+    for (exercise, answer), help in zip(failures, HELPS.values(), strict=True):
+        assert f". {help} Next: ex." in said(exercise, answer, capsys)
 
 
 def test_a_layer_is_judged_with_its_own_parameters(lesson, capsys):
@@ -276,7 +390,9 @@ def test_a_layer_is_judged_with_its_own_parameters(lesson, capsys):
         assert sentence in said(scale, mistaken, capsys)
     assert "Scale(4)(tensor of shape (3, 4)) gave" in said(scale, scale.mistakes[0][1], capsys)
     assert "has a parameter of shape (1,) too many" in said(scale, scale.mistakes[1][1], capsys)
-    assert "no parameter of shape (4,)" in said(scale, torch.nn.Identity, capsys)
+    assert "has no parameters. Layers in a plain list" in said(scale, torch.nn.Identity, capsys)
+    other = said(scale, lambda size: scale.answer(2), capsys)
+    assert "other shapes than asked for: (2,)." in other
     assert "an nn.Module was expected" in said(scale, lambda size: size, capsys)
     assert "the class itself is asked for" in said(scale, scale.answer(4), capsys)
 
@@ -291,9 +407,9 @@ def test_a_layer_is_judged_with_its_own_parameters(lesson, capsys):
 @pytest.mark.parametrize(
     "answer, words",
     [
-        (lambda x: x * x.detach(), "its gradient is not. What is a square?"),
-        (lambda x: (x * x).detach(), "no gradient goes back. Who cut the graph?"),
-        (lambda x: torch.tensor((x * x).tolist()), "no gradient goes back."),
+        (lambda x: x * x.detach(), "its gradient for x is not. What is a square?"),
+        (lambda x: (x * x).detach(), "no gradient goes back to x. Who cut the graph?"),
+        (lambda x: torch.tensor((x * x).tolist()), "no gradient goes back to x."),
     ],
 )
 def test_a_right_value_with_a_wrong_gradient_is_wrong(lesson, answer, words, capsys):
@@ -374,6 +490,15 @@ def test_an_answer_that_catches_the_interrupt_is_interrupted_again(lesson, capsy
 
     lesson.exercises[0].check(stubborn, seconds=0.03)
     assert "took more than 0.03 s" in capsys.readouterr().out
+
+
+def test_an_interrupt_never_comes_after_the_check(lesson, capsys):
+    square, seconds, marks = lesson.exercises[0], 0.002, ""
+    while marks.count("✓") < 50 or "✗" not in marks:  # the limit stays close to what it takes
+        square.check(square.answer, seconds=seconds)
+        marks += capsys.readouterr().out[0]
+        seconds *= 0.97 if marks[-1] == "✓" else 1.1
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 @pytest.mark.parametrize(

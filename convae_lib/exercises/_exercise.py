@@ -15,12 +15,14 @@
     def _(size, kernel, stride, padding):
         return (size + padding - kernel) // stride + 1
 
-An answer that does what a mistake does is told that mistake's sentence, any other wrong one the
-exercise's question. `tests/test_exercises.py` holds every exercise to this.
+An answer that does what a mistake does, in the case that fails and in all before it, is told that
+mistake's sentence; any other with wrong values the exercise's question. `tests/test_exercises.py`
+holds every exercise to this.
 """
 
 import _thread
 import contextlib
+import copy
 import inspect
 import io
 import random
@@ -28,11 +30,34 @@ import re
 import signal
 import textwrap
 import threading
+import warnings
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NoReturn
+from functools import partial
+from types import FrameType
+from typing import Any, NamedTuple, NoReturn
+from unittest import mock
 
 import numpy as np
 import torch
+
+CUT = "Something cuts the graph: detach, item, no_grad, NumPy?"
+IN_PLACE = "In place, a step overwrites what the gradient needs: make a new tensor."
+WHOLE = "/ makes a float, // a whole number."
+UNREGISTERED = (
+    "Layers in a plain list are not registered: give each a name, self.…, or nn.ModuleList."
+)
+
+HELPS = {  # by words in the text of an exception
+    "inplace": IN_PLACE,
+    "in-place": IN_PLACE,
+    "not require grad": "Nothing was recorded. Which tensor of yours needs requires_grad_()?",
+    "only for scalar outputs": "A gradient is that of one number. Of which?",
+    "Can't call numpy()": "NumPy knows no gradients: stay with tensors.",
+    "torch.return_types": "Over an axis, min, max and median give a pair: .values has the values.",
+    "tuple of ints": WHOLE,
+    "cannot be interpreted as an integer": WHOLE,
+    "uninitialized parameter": "A lazy layer has no weights before its first call: give its sizes.",
+}
 
 MARKS = {"open": "○", "wrong": "✗", "solved": "✓"}
 
@@ -43,6 +68,13 @@ class Open(Exception):
 
 class Wrong(Exception):
     """What an answer did, in a sentence, and a sentence that helps."""
+
+
+class Difference(NamedTuple):
+    """How a value differs, and a sentence that helps; None where the exercise's question does."""
+
+    what: str
+    help: str | None = None
 
 
 class Lesson:
@@ -100,8 +132,10 @@ class Exercise:
 
         An answer that takes more than ``seconds`` is wrong.
         """
-        self.state, words = self._judged(answer, seconds)
-        print(MARKS[self.state], self.number + words)
+        state, words = self._judged(answer, seconds)
+        print(MARKS[state], self.number + words)
+        if self.state != "solved":  # whoever has solved it may go on playing
+            self.state = state
 
     def hint(self) -> None:
         """Print the next hint, from a nudge to nearly the line."""
@@ -128,8 +162,8 @@ class Exercise:
             return "wrong", f": {given} Write ex.{self.name}.check({self.name})"
         trial = Trial(self, answer, self.name)
         try:
-            with _same_random_numbers(), torch.enable_grad(), _time_limit(seconds):
-                self._judge(trial)
+            with _same_random_numbers(), torch.enable_grad():
+                _within(seconds, partial(self._judge, trial))
         except Open:
             return "open", ' is open: replace "raise NotImplementedError" and run the cell again'
         except Wrong as wrong:
@@ -137,8 +171,11 @@ class Exercise:
         except TimeoutError:
             return "wrong", f": {trial.call} took more than {seconds:g} s. {self._next()}"
         except Exception as error:  # of the judge, at a value that nobody thought of
-            words = f"gave what cannot be judged, {_said(error)}. {self.question}"
+            words = f"could not be tried: {_said(error)}. {trial.helps_with(error)}".strip()
             return "wrong", f": {trial.call} {words} {self._next()}"
+        if trial.printed:
+            words = "is right, but prints: return the result, and print nothing."
+            return "wrong", f": {self.name} {words} {self._next()}"
         return "solved", f": right {trial.times}. {self.shown}"
 
 
@@ -148,6 +185,30 @@ class Trial:
     def __init__(self, exercise: Exercise, function: Callable[..., Any], name: str):
         self.exercise, self.function, self.name = exercise, function, name
         self.call, self.calls = f"{name}()", 0
+        self.arguments: dict[str, Any] = {}
+        self.printed: list[str] = []
+        self.passed: list[Outcome] = []
+        self.refused: list[tuple[Any, str, str]] = []
+        self.helps = dict(HELPS)
+
+    def refuse(self, owner: Any, name: str, words: str) -> None:
+        """Find every answer wrong that calls ``owner.name``, by whatever name of its own."""
+        self.refused.append((owner, name, words))
+
+    def explain(self, helps: dict[str, str]) -> None:
+        """Give the sentence that helps where an answer fails with such words."""
+        self.helps = helps | self.helps
+
+    def helps_with(self, error: BaseException) -> str:
+        """The sentence that helps with a failure, if there is one."""
+        text = f"{type(error).__name__}: {error}"
+        return next((help for words, help in self.helps.items() if words in text), "")
+
+    def of(self, function: Callable[..., Any]) -> "Trial":
+        """The same trial, of what its last call gave."""
+        trial = copy.copy(self)  # with the same lists
+        trial.function, trial.name, trial.calls = function, self.call, 0
+        return trial
 
     @property
     def times(self) -> str:
@@ -158,24 +219,59 @@ class Trial:
         self.call, self.calls = f"{self.name}({', '.join(words)})", self.calls + 1
         given = [*arguments, *options.values()]
         before, printed = _snapshot(given), io.StringIO()
+        with contextlib.suppress(TypeError, ValueError):
+            named = getattr(self.function, "forward", self.function)
+            self.arguments = inspect.signature(named).bind(*arguments, **options).arguments
         try:
-            with contextlib.redirect_stdout(printed):
+            with (
+                contextlib.redirect_stdout(printed),
+                warnings.catch_warnings(action="ignore"),  # the line says what is wrong
+                self._refusals(),
+            ):
                 value = self.function(*arguments, **options)
+        except Wrong:
+            raise
         except (Exception, SystemExit) as error:
             if isinstance(error, NotImplementedError) and not str(error):  # torch's say something
                 raise Open from None
-            self.wrong(f"raised {_said(error)}.")
-        if printed.getvalue():
-            self.wrong("printed something.", "Return the result, and print nothing.")
+            self.wrong(f"raised {_said(error)}.", self.helps_with(error))
+        self.printed += [printed.getvalue()] if printed.getvalue() else []
+        if value is None and printed.getvalue():
+            self.wrong("prints, and gave None.", "Return the result, and print nothing.")
         if value is None:
             self.wrong("gave None.", "Does every way through your function end in a return?")
-        if _changed(given, before):
-            self.wrong("changed its input.", "Work on a copy, or make a new tensor.")
+        for argument, was in zip(given, before, strict=True):
+            if _changed(argument, was):
+                kind = "array" if isinstance(argument, np.ndarray) else "tensor"
+                kind = "list" if isinstance(argument, tuple | list) else kind
+                self.wrong("changed its input.", f"Work on a copy, or make a new {kind}.")
         return Outcome(self, value, lambda mistaken: mistaken(*arguments, **options))
+
+    @contextlib.contextmanager
+    def _refusals(self) -> Iterator[None]:
+        """Inside, calling what is refused raises `Wrong`."""
+        names = getattr(self.function, "__globals__", {})
+        with contextlib.ExitStack() as patches:
+            for owner, name, words in self.refused:
+                wrong = Wrong(f"{self.call} uses {words}, which it is to do without.")
+                refused, refusal = getattr(owner, name), mock.Mock(side_effect=wrong)
+                patches.enter_context(mock.patch.object(owner, name, refusal))
+                own = [alias for alias, value in names.items() if value is refused]
+                names.update(dict.fromkeys(own, refusal))
+                patches.callback(names.update, dict.fromkeys(own, refused))
+            yield
 
     def wrong(self, what: str, help: str | None = None) -> NoReturn:
         """Find the answer wrong: what its last call did, and a sentence that helps."""
-        raise Wrong(f"{self.call} {what} {help or self.exercise.question}")
+        help = self.exercise.question if help is None else help
+        raise Wrong(f"{self.call} {what} {help}".strip())
+
+    def name_of(self, tensor: torch.Tensor) -> str:
+        """What a tensor is called: an argument, or a parameter of the layer that was called."""
+        named = dict(self.arguments)
+        if isinstance(self.function, torch.nn.Module):
+            named |= dict(self.function.named_parameters())
+        return next((name for name, value in named.items() if value is tensor), "what it was given")
 
 
 class Outcome:
@@ -189,8 +285,7 @@ class Outcome:
 
     def __call__(self, *arguments: Any, **options: Any) -> "Outcome":
         """Call what the call gave: a layer, a network, a function."""
-        trial = Trial(self.trial.exercise, self.value, self.trial.call)
-        outcome = trial(*arguments, **options)
+        outcome = self.trial.of(self.value)(*arguments, **options)
         outcome._again = lambda mistaken: self._twin(mistaken)(*arguments, **options)
         return outcome
 
@@ -209,33 +304,40 @@ class Outcome:
         ``again`` gives the value for a mistake, where calling it with the same arguments does not.
         """
         self._again, self.tolerance = again or self._again, tolerance
-        if what := difference(self.value, expected, tolerance, oracle):
-            self.trial.wrong(f"{what}.", self.recognised())
+        if unlike := difference(self.value, expected, tolerance, oracle):
+            self.trial.wrong(f"{unlike.what}.", self.recognised() or unlike.help)
         for tensor in gradients:
-            wanted = _gradient(expected, tensor)
+            wanted, name = _gradient(expected, tensor), self.trial.name_of(tensor)
             try:
                 found = _gradient(self.value, tensor)
-            except RuntimeError as error:  # the answer went backward itself
-                self.trial.wrong(f"is right, but its gradient raised {_said(error)}.")
+            except RuntimeError as error:  # the answer went backward itself, or wrote in place
+                what = f"is right, but its gradient raised {_said(error)}."
+                self.trial.wrong(what, self.trial.helps_with(error))
             if found is None and wanted is not None:
-                self.trial.wrong("is right, but no gradient goes back.", self.recognised(tensor))
+                what = f"is right, but no gradient goes back to {name}."
+                self.trial.wrong(what, self.recognised(tensor) or CUT)
             if difference(found, wanted, tolerance):
-                self.trial.wrong("is right, but its gradient is not.", self.recognised(tensor))
+                what = f"is right, but its gradient for {name} is not."
+                self.trial.wrong(what, self.recognised(tensor))
+        self.trial.passed.append(self)
 
     def parameters(self, *shapes: tuple[int, ...]) -> list[torch.Tensor]:
         """The parameters of a layer or network that the call made, one of each shape."""
         if not isinstance(self.value, torch.nn.Module):
-            self.trial.wrong(f"gave {brief(self.value)}, an nn.Module was expected.")
+            self.trial.wrong(f"gave {brief(self.value)}, an nn.Module was expected.", "")
         left, found = list[torch.Tensor](self.value.parameters()), list[torch.Tensor]()
         for shape in shapes:
             fitting = [i for i, parameter in enumerate(left) if parameter.shape == shape]
             if not fitting:
-                what = f"has no parameter of shape {shape} where one belongs."
-                self.trial.wrong(what, self.recognised())
+                own = ", ".join(str(tuple(p.shape)) for p in self.value.parameters())
+                what = f"has parameters of other shapes than asked for: {own}."
+                if not own:
+                    self.trial.wrong("has no parameters.", self.recognised() or UNREGISTERED)
+                self.trial.wrong(what, self.recognised() or "")
             found.append(left.pop(fitting[0]))
         if left:
             what = f"has a parameter of shape {tuple(left[0].shape)} too many."
-            self.trial.wrong(what, self.recognised())
+            self.trial.wrong(what, self.recognised() or "")
         return found
 
     def recognised(self, tensor: torch.Tensor | None = None) -> str | None:
@@ -244,38 +346,44 @@ class Outcome:
         With ``tensor``, the gradient there must come to the same too.
         """
         for sentence, mistaken in self.trial.exercise.mistakes:
-            with contextlib.suppress(Exception), contextlib.redirect_stdout(io.StringIO()):
-                value = self._again(mistaken)
-                if isinstance(value, torch.nn.Module):
-                    if _shapes(value) == _shapes(self.value):
-                        return sentence
-                elif not difference(self.value, value, self.tolerance):
-                    if tensor is None:
-                        return sentence
-                    ours, theirs = _gradient(self.value, tensor), _gradient(value, tensor)
-                    if not difference(ours, theirs, self.tolerance):
-                        return sentence
+            if self._agrees(mistaken, tensor) and all(
+                outcome._agrees(mistaken) for outcome in self.trial.passed[:20]
+            ):
+                return sentence
         return None
+
+    def _agrees(self, mistaken: Callable[..., Any], tensor: torch.Tensor | None = None) -> bool:
+        """Whether the mistake comes to the same here."""
+        with contextlib.suppress(Exception), contextlib.redirect_stdout(io.StringIO()):
+            value = self._again(mistaken)
+            if isinstance(value, torch.nn.Module):
+                return _shapes(value) == _shapes(self.value)
+            if not difference(self.value, value, self.tolerance):
+                if tensor is None:
+                    return True
+                ours, theirs = _gradient(self.value, tensor), _gradient(value, tensor)
+                return not difference(ours, theirs, self.tolerance)
+        return False
 
     def _twin(self, mistaken: Callable[..., Any]) -> Any:
         """What the mistake makes in place of this value, with this value's parameters."""
         twin = self._again(mistaken)
-        if isinstance(twin, torch.nn.Module):
-            twin.train(self.value.training)
-            with torch.no_grad():
-                own = Outcome(self.trial, self.value, self._again)
-                theirs = own.parameters(*(parameter.shape for parameter in twin.parameters()))
-                for parameter, copied in zip(twin.parameters(), theirs, strict=True):
-                    parameter.copy_(copied)
-        return twin
+        if not isinstance(twin, torch.nn.Module):
+            return twin
+        named = dict(twin.named_parameters())
+        own = self.parameters(*(parameter.shape for parameter in named.values()))
+        swapped = dict(zip(named, own, strict=True))
+        twin.train(self.value.training)
+        return lambda *given, **options: torch.func.functional_call(twin, swapped, given, options)
 
 
 def _shapes(module: torch.nn.Module) -> list[tuple[int, ...]]:
     return sorted(tuple(parameter.shape) for parameter in module.parameters())
 
 
-def _gradient(result: Any, tensor: torch.Tensor) -> torch.Tensor | None:
-    total = sum(part.square().sum() for part in (result if isinstance(result, tuple) else [result]))
+def _gradient(result: torch.Tensor, tensor: torch.Tensor) -> torch.Tensor | None:
+    """The gradient of all numbers of the result, each with another weight; None without a graph."""
+    total = (result * torch.linspace(1, 2, result.numel()).reshape(result.shape)).sum()
     if not total.requires_grad:
         return None
     return torch.autograd.grad(total, tensor, retain_graph=True, allow_unused=True)[0]
@@ -283,33 +391,35 @@ def _gradient(result: Any, tensor: torch.Tensor) -> torch.Tensor | None:
 
 def difference(
     value: Any, expected: Any, tolerance: float = 1e-4, oracle: str = "expected"
-) -> str | None:
+) -> Difference | None:
     """Say how a value differs from the expected one; None if it does not, but for rounding.
 
     Whole numbers must be equal, others within ``tolerance`` of the largest of them.
     """
-
-    def unlike() -> str:
-        return f"gave {brief(value)}, {oracle} {brief(expected)}"
-
+    unlike = Difference(f"gave {brief(value)}, {oracle} {brief(expected)}")
     if isinstance(expected, tuple | list):
         if not isinstance(value, tuple | list) or len(value) != len(expected):
-            return f"gave {brief(value)}, {oracle} {len(expected)} values"
+            asked = f"a {type(expected).__name__} of {len(expected)}"
+            return Difference(f"gave {brief(value)}, {asked} is asked for", "")
         for number, pair in enumerate(zip(value, expected, strict=True), start=1):
-            if what := difference(*pair, tolerance, oracle):
-                return f"{what} (value {number} of {len(expected)})"
+            if part := difference(*pair, tolerance, oracle):
+                return part._replace(what=f"{part.what} (value {number} of {len(expected)})")
         return None
     if expected is None or isinstance(expected, str):
-        return None if isinstance(value, type(expected)) and value == expected else unlike()
+        return None if isinstance(value, type(expected)) and value == expected else unlike
     for kind in (torch.Tensor, np.ndarray):
         if isinstance(expected, kind) and not isinstance(value, kind):
-            return unlike()
+            return Difference(_of_wrong_kind(value, expected, tolerance), "")
+    if isinstance(value, tuple | list) and np.ndim(expected) == 0:
+        return Difference(f"gave {brief(value)}, one number is asked for", "")
     try:
         got, wanted = _as_array(value), _as_array(expected)
     except (TypeError, ValueError):
-        return unlike()
+        return unlike
     if got.shape != wanted.shape:
-        return f"gave the shape {got.shape}, {oracle} {wanted.shape}"
+        shapes = [f"{array.shape}" if array.shape else "one number" for array in (got, wanted)]
+        gave = "the shape " if got.shape else ""
+        return Difference(f"gave {gave}{shapes[0]}, {oracle} {shapes[1]}", "")
     if np.issubdtype(wanted.dtype, np.integer):
         tolerance = 0
     got, wanted = got.astype(float), wanted.astype(float)
@@ -318,11 +428,24 @@ def difference(
     if not far.any():
         return None
     if isinstance(expected, bool):
-        return unlike()
+        return unlike
     worst = np.argmax(np.where(far, np.nan_to_num(np.abs(got - wanted), nan=np.inf), -1))
     place = tuple(int(i) for i in np.unravel_index(worst, got.shape))
     where, digits = f" at {list(place)}" if place else "", ".6g" if tolerance else ".12g"
-    return f"gave {got[place] + 0:{digits}}{where}, {oracle} {wanted[place] + 0:{digits}}"
+    gave = f"gave {got[place] + 0:{digits}}{where}"
+    return Difference(f"{gave}, {oracle} {wanted[place] + 0:{digits}}")
+
+
+def _of_wrong_kind(value: Any, expected: Any, tolerance: float) -> str:
+    """Say that a tensor or an array was asked for, and whether the numbers at least are right."""
+    asked = "a tensor" if torch.is_tensor(expected) else "a NumPy array"
+    kinds = {torch.Tensor: "a tensor", np.ndarray: "a NumPy array", list: "a list"}
+    kinds |= {tuple: "a tuple"}
+    kind = next((words for kind, words in kinds.items() if isinstance(value, kind)), None)
+    with contextlib.suppress(TypeError, ValueError):
+        if kind and not difference(_as_array(value), _as_array(expected), tolerance):
+            return f"has the right numbers; {asked} is asked for, this is {kind}"
+    return f"gave {brief(value)}, {asked} is asked for"
 
 
 def brief(value: Any) -> str:
@@ -334,6 +457,19 @@ def brief(value: Any) -> str:
         return f"{kind} of shape {tuple(value.shape)}"
     if isinstance(value, torch.nn.Module | torch.optim.Optimizer) or callable(value):
         return getattr(value, "__name__", type(value).__name__)
+    if isinstance(value, float | np.floating):
+        return repr(float(f"{value:.6g}"))
+    if isinstance(value, np.generic):
+        return repr(value.item())
+    if isinstance(value, torch.Generator | np.random.Generator | np.random.RandomState):
+        return "rng"
+    if isinstance(value, tuple | list):
+        words = ", ".join(map(brief, value[:20]))
+        left, right = "()" if isinstance(value, tuple) else "[]"
+        comma = "," if left == "(" and len(value) == 1 else ""
+        if len(value) <= 20 and len(words) <= 38:
+            return f"{left}{words}{comma}{right}"
+        return f"a {type(value).__name__} of {len(value)}"
     return textwrap.shorten(repr(value), 40, placeholder=" …")
 
 
@@ -347,6 +483,8 @@ def _as_array(value: Any) -> Any:
     if isinstance(value, torch.Tensor):
         value = value.detach().cpu()
         value = value.double() if value.is_floating_point() else value.long()
+    elif isinstance(value, tuple | list):
+        value = [_as_array(part) for part in value]
     elif isinstance(value, str):
         raise TypeError
     array = np.asarray(value)
@@ -385,30 +523,38 @@ def _same_random_numbers() -> Iterator[None]:
             np.random.set_state(numpys)
 
 
-@contextlib.contextmanager
-def _time_limit(seconds: float) -> Iterator[None]:
-    """Raise TimeoutError where the block takes too long; in the main thread, as cells run."""
+def _within(seconds: float, function: Callable[[], None]) -> None:
+    """Call the function; raise TimeoutError if it takes longer, in the main thread, as cells do."""
+    if threading.current_thread() is not threading.main_thread():
+        return function()
     main, late, done = threading.get_ident(), threading.Event(), threading.Event()
 
-    def interrupt() -> None:
+    def watch() -> None:
         wait = seconds
-        while not done.wait(wait):  # again, should the block have caught it
-            wait = 1
+        while not done.wait(wait):
+            wait = 1  # and again, should the function have caught it
             late.set()
             if hasattr(signal, "pthread_kill"):  # ends a sleep as well, but Windows has none
                 signal.pthread_kill(main, signal.SIGINT)
             else:
                 _thread.interrupt_main()
 
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    threading.Thread(target=interrupt, daemon=True).start()
+    def interrupted(number: int, frame: FrameType | None) -> None:
+        if not (late.is_set() and done.is_set()):  # else it is the watcher's, and comes too late
+            raise KeyboardInterrupt
+
+    watcher, before = threading.Thread(target=watch), signal.signal(signal.SIGINT, interrupted)
     try:
-        yield
+        try:
+            watcher.start()
+            function()
+        finally:
+            done.set()
     except KeyboardInterrupt:
         if late.is_set():
             raise TimeoutError from None
         raise
     finally:
         done.set()
+        watcher.join()
+        signal.signal(signal.SIGINT, before)

@@ -5,14 +5,14 @@ import torch
 from sklearn.decomposition import PCA
 from sklearn.metrics import mean_squared_error
 
-from ._exercise import Lesson, Trial
+from ._exercise import IN_PLACE, Lesson, Trial
 
 lesson = Lesson("00")
 progress = lesson.progress
 
 
 @lesson.exercise(
-    "Where do 0, 127 and 255 land, and how many axes has the result?",
+    "Where do 0 and 255 land, and how many axes has the result?",
     hints=(
         "uint8 holds 0 to 255 only: 2 * 200 is 144 there. So first make the pixels floats.",
         "From 0 … 255 to 0 … 1, then to 0 … 2, then to −1 … 1. The channel axis stands second.",
@@ -35,12 +35,17 @@ def _(trial: Trial) -> None:
         given = trial(images)
         given.gives(torch.tensor(scaled), "the scale says")
         if given.value.dtype != torch.float32:
-            trial.wrong(f"gave {given.value.dtype}, networks take torch.float32.")
+            trial.wrong(f"gave {given.value.dtype}, networks take torch.float32.", "")
 
 
 @scale_pixels.mistake("There are no numbers above 255 in uint8. What becomes of 2 * 204?")
 def _(images):
     return (images * 2).unsqueeze(1) / 255 - 1
+
+
+@scale_pixels.mistake("There is nothing below 0 in uint8. What becomes of 2 * 51 - 255?")
+def _(images):
+    return (images * 2 - 255).unsqueeze(1) / 255
 
 
 @scale_pixels.mistake("That ends at 1, but where does it begin? Black was to be −1.")
@@ -176,6 +181,19 @@ def _(images, k):
     return components, centred @ components.T
 
 
+@pca_by_svd.mistake("U alone has columns of length one. Which numbers stretch them into codes?")
+def _(images, k):
+    centred = images.flatten(1) - images.flatten(1).mean(dim=0)
+    u, _, components = _svd(centred)
+    return components[:k], u[:, :k]
+
+
+@pca_by_svd.mistake("The directions stand in columns. They were asked for as rows.")
+def _(images, k):
+    components, codes = pca_by_svd.answer(images, k)
+    return components.T, codes
+
+
 @pca_by_svd.mistake("Those are the directions in which the images vary least.")
 def _(images, k):
     centred = images.flatten(1) - images.flatten(1).mean(dim=0)
@@ -242,7 +260,7 @@ def _(decoder, components):
         "torch.arange(K) numbers the columns. Compare it with how many each image keeps.",
         "kept[:, None] has shape (N, 1): torch.arange(K) < kept[:, None] has shape (N, K).",
     ),
-    shown="Trained so, with kept drawn anew each step, a linear network finds PCA's axes in order.",
+    shown="Trained so, a linear network finds the first of PCA's axes, roughly in their order.",
 )
 def hide_tail(codes, kept):
     return codes * (torch.arange(codes.shape[1]) < kept[:, None])  # (N, K)
@@ -279,6 +297,24 @@ def _(codes, kept):
 @hide_tail.mistake("The numbers are right, but the encoder would learn nothing from them.")
 def _(codes, kept):
     return codes.detach() * (torch.arange(codes.shape[1]) < kept[:, None])
+
+
+def _emptied(codes, kept):
+    for code, n in zip(codes, kept.tolist(), strict=True):
+        code[n:] = 0
+    return codes
+
+
+@hide_tail.mistake(IN_PLACE)
+def _(codes, kept):
+    return _emptied(codes, kept)
+
+
+@hide_tail.mistake("Nobody tells autograd what you do to .data: it sends the hidden a gradient.")
+def _(codes, kept):
+    codes = codes.clone()
+    _emptied(codes.data, kept)
+    return codes
 
 
 @hide_tail.mistake("That hides all of them, from every image.")

@@ -40,8 +40,8 @@ def _judge_shift(trial: Trial, size: int, right: int, down: int) -> None:
     if not torch.is_tensor(weight) or weight.shape != (size, size):
         Outcome(trial, weight, lambda mistaken: None).gives(torch.zeros(size, size), "a filter is")
 
-    def move(filter: torch.Tensor) -> torch.Tensor:
-        return conv2d(image[None, None], filter[None, None])[0, 0]
+    def move(filter: torch.Tensor) -> torch.Tensor:  # whatever its numbers' type
+        return conv2d(image[None, None], filter[None, None].to(image))[0, 0]
 
     trial.call = f"an image under {trial.call}"
     moved = Outcome(trial, move(weight), lambda mistaken: move(mistaken(size, right, down)))
@@ -94,11 +94,12 @@ ALIKE = "Rows that start alike learn alike: the outputs stay copies of one. How 
 
 @DenseByHand.judge
 def _(trial: Trial) -> None:
+    trial.refuse(nn.Linear, "__init__", "nn.Linear")
     for inputs, outputs in ((5, 3), (2, 4), (16, 1)):
         layer = trial(inputs, outputs)
         weight, bias = layer.parameters((outputs, inputs), (outputs,))
-        if (weight == weight[:1, :1]).all():
-            trial.wrong(f"starts with every weight at {weight[0, 0]:g}.", ALIKE)
+        if outputs > 1 and (weight == weight[:1]).all():
+            trial.wrong("starts with all rows of its weight alike.", ALIKE)
         with torch.no_grad():
             bias.normal_()
         x = torch.randn(6, inputs, requires_grad=True)
@@ -136,7 +137,10 @@ def _(inputs, outputs):
 
 @DenseByHand.mistake("There is one weight for each pair of numbers, but no bias yet.")
 def _(inputs, outputs):
-    return nn.Sequential(nn.Linear(inputs, outputs, bias=False), nn.Tanh())
+    layer = DenseByHand.answer(inputs, outputs)
+    layer.bias = None
+    layer.forward = lambda x: (x @ layer.weight.T).tanh()
+    return layer
 
 
 @lesson.exercise(
@@ -161,6 +165,8 @@ def apply_filters(images, weight, bias, padding):
 
 @apply_filters.judge
 def _(trial: Trial) -> None:
+    for owner in (F, torch):
+        trial.refuse(owner, "conv2d", "conv2d")
     for many, channels, filters, size, padding in (
         (2, 3, 4, 3, 1),
         (1, 2, 2, 5, 2),
@@ -177,32 +183,32 @@ def _(trial: Trial) -> None:
 
 @apply_filters.mistake("That flips the filter first. In deep learning the window is used as it is.")
 def _(images, weight, bias, padding):
-    return conv2d(images, weight.flip(2, 3), bias, padding=padding)
+    return apply_filters.answer(images, weight.flip(2, 3), bias, padding)
 
 
 @apply_filters.mistake("Every filter adds one number of its own at every place.")
 def _(images, weight, bias, padding):
-    return conv2d(images, weight, padding=padding)
+    return apply_filters.answer(images, weight, torch.zeros_like(bias), padding)
 
 
 @apply_filters.mistake("Where can the window stand, if a border is added on all four sides?")
 def _(images, weight, bias, padding):
-    return conv2d(images, weight, bias)
+    return apply_filters.answer(images, weight, bias, 0)
 
 
 @apply_filters.mistake("A filter looks at all channels at once, not at the first one alone.")
 def _(images, weight, bias, padding):
-    return conv2d(images[:, :1], weight[:, :1], bias, padding=padding)
+    return apply_filters.answer(images[:, :1], weight[:, :1], bias, padding)
 
 
 @apply_filters.mistake("Nothing leads back to the filters: they would stay as they are.")
 def _(images, weight, bias, padding):
-    return conv2d(images, weight.detach(), bias.detach(), padding=padding)
+    return apply_filters.answer(images, weight.detach(), bias.detach(), padding)
 
 
 @apply_filters.mistake("Of the right shape, and empty.")
 def _(images, weight, bias, padding):
-    return torch.zeros_like(conv2d(images, weight, bias, padding=padding))
+    return torch.zeros_like(apply_filters.answer(images, weight, bias, padding))
 
 
 @lesson.exercise(
@@ -225,18 +231,20 @@ class KeepDropout(nn.Module):
         return x * (torch.rand_like(x) < self.keep) / self.keep
 
 
-TOGETHER = "The same numbers fall out of every image. How many draws does it take?"
+TOGETHER = "Whole images, or the same numbers of all. How many draws does it take?"
+ANEW = "Each call draws anew. Is the draw made once, or from one and the same seed?"
 
 
 @KeepDropout.judge
 def _(trial: Trial) -> None:
     for keep in (0.9, 0.5, 0.2):
         for training in (True, False):
-            _judge_dropout(trial, keep, training)
+            for shape in ((100, 200), (20_000,), (4, 5, 20, 50)):
+                _judge_dropout(trial, keep, training, shape)
 
 
-def _judge_dropout(trial: Trial, keep: float, training: bool) -> None:
-    x = torch.randn(100, 200, requires_grad=True)
+def _judge_dropout(trial: Trial, keep: float, training: bool, shape: tuple[int, ...]) -> None:
+    x = torch.randn(shape, requires_grad=True)
     layer = trial(keep)
     layer.parameters()  # none
     layer.value.train(training)
@@ -249,9 +257,12 @@ def _judge_dropout(trial: Trial, keep: float, training: bool) -> None:
         return kept.float().mean().item(), (value[kept] / x[kept]).mean().item()
 
     kept = given.value != 0
-    alike = (kept == kept[:1]).all() or (kept == kept[:, :1]).all()
-    if training and alike and kept.any() and not kept.all():
-        trial.wrong("dropped whole rows or columns at once.", TOGETHER)
+    alike = kept.ndim > 1 and ((kept == kept[:1]).all() or (kept == kept[:, :1]).all())
+    if training and kept.any() and not kept.all():
+        if alike:
+            trial.wrong("dropped whole rows or columns at once.", TOGETHER)
+        if torch.equal(kept, layer(x).value != 0):
+            trial.wrong("dropped the same numbers in two calls.", ANEW)
     share, factor = look(given.value)
     seen = Outcome(trial, (share, factor), lambda m: look(m(keep).train(training)(x)))
     seen.tolerance, mode = 0.02, "training" if training else "evaluation"
@@ -260,9 +271,10 @@ def _judge_dropout(trial: Trial, keep: float, training: bool) -> None:
         words = f"kept {share:.0%} of the numbers in {mode}, {wanted[0]:.0%} were to stay."
         trial.wrong(words, seen.recognised())
     if abs(factor / wanted[1] - 1) > 0.02:
-        words = f"made what it kept {factor:.3g} times as large in {mode}, not {wanted[1]:.3g}."
+        words = f"multiplied what it kept by {factor:.3g} in {mode}, not by {wanted[1]:.3g}."
         trial.wrong(words, seen.recognised())
     given.gives(x * kept * wanted[1], "number by number it is", gradients=[x])
+    trial.passed.clear()  # no two draws are alike
 
 
 @KeepDropout.mistake("nn.Dropout takes the chance to drop a number. Which chance is given here?")
@@ -291,7 +303,18 @@ def _(keep):
     return layer
 
 
-@KeepDropout.mistake("Nothing is ever dropped there.")
+@KeepDropout.mistake(ANEW)
+def _(keep):
+    def forward(x):
+        drawn = torch.rand(x.shape, generator=torch.Generator().manual_seed(0))
+        return x * (drawn < keep) / keep if layer.training else x
+
+    layer = KeepDropout.answer(keep)
+    layer.forward = forward
+    return layer
+
+
+@KeepDropout.mistake("In training, nothing is dropped.")
 def _(keep):
     return nn.Identity()
 
@@ -301,6 +324,7 @@ def _(keep):
     hints=(
         "A matrix shows its columns if you multiply it by images that have a single 1.",
         "torch.eye(height * width), reshaped, holds all of those images: one for each pixel.",
+        "Or by rows: row r · width + c holds the filter where the window around (r, c) reads.",
         "conv2d of them with padding=size // 2, flattened, has the columns as rows: transpose it.",
     ),
     shown="A convolution is a dense layer, sparse and shared. Transposed, its matrix stamps.",
@@ -314,17 +338,14 @@ def filter_matrix(weight, height, width):
 @filter_matrix.judge
 def _(trial: Trial) -> None:
     for size, height, width in ((3, 6, 6), (3, 4, 5), (5, 3, 5), (1, 2, 3)):
-        weight = torch.randn(size, size, requires_grad=True)
-        rows = []
+        weight, rows = torch.randn(size, size), []
         for row in range(height):
             for column in range(width):  # the filter, laid where its window reads
                 canvas = torch.zeros(height + size - 1, width + size - 1)
                 canvas[row : row + size, column : column + size] = weight
                 half = size // 2
                 rows.append(canvas[half : half + height, half : half + width].flatten())
-        trial(weight, height, width).gives(
-            torch.stack(rows), "row by row it is", gradients=[weight]
-        )
+        trial(weight, height, width).gives(torch.stack(rows), "row by row it is")
 
 
 @filter_matrix.mistake("That one stamps: it is the transposed convolution's. Rows or columns?")
@@ -343,6 +364,15 @@ def _(weight, height, width):
     images = torch.eye(height * width).reshape(-1, 1, height, width)
     images = pad(images, [len(weight) // 2] * 4, mode="circular")
     return conv2d(images, weight[None, None]).flatten(1).T
+
+
+@filter_matrix.mistake("Beyond the end of a row comes nothing, not the beginning of the next one.")
+def _(weight, height, width):
+    matrix, half = torch.zeros(height * width, height * width), len(weight) // 2
+    for row, column in torch.cartesian_prod(*2 * [torch.arange(len(weight))]).tolist():
+        offset = (row - half) * width + column - half
+        matrix += weight[row, column] * torch.ones(len(matrix) - abs(offset)).diag(offset)
+    return matrix
 
 
 @filter_matrix.mistake("That matrix leaves every image as it is, whatever the filter.")

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ..models import Autoencoder
+from ..models import Autoencoder, Decoder, Encoder
 from ._exercise import Lesson, Trial
 
 lesson = Lesson("02")
@@ -47,6 +47,16 @@ def _(size, kernel, stride, padding):
     return (size + 2 * padding - kernel) // stride
 
 
+@output_size.mistake("A last step that does not fit is not taken. To which side do you round?")
+def _(size, kernel, stride, padding):
+    return -((kernel - size - 2 * padding) // stride) + 1
+
+
+@output_size.mistake("That is right without a border. Where does the padding come in?")
+def _(size, kernel, stride, padding):
+    return (size - kernel) // stride + 1
+
+
 @output_size.mistake("Is the border added on one side of the image, or on both?")
 def _(size, kernel, stride, padding):
     return (size + padding - kernel) // stride + 1
@@ -76,6 +86,8 @@ def count_parameters(hidden_dim):
 
 @count_parameters.judge
 def _(trial: Trial) -> None:
+    for network in (Autoencoder, Encoder, Decoder):
+        trial.refuse(network, "__init__", network.__name__)
     for hidden_dim in (28, 2, 1, 7, 64):
         counted = sum(p.numel() for p in Autoencoder(hidden_dim).parameters())
         trial(hidden_dim).gives(counted, "the library's network has")
@@ -98,17 +110,22 @@ def _(hidden_dim):
     return 318_480 - 5488 + (hidden_dim - 28) * (2 * 5488 + 1)
 
 
+@count_parameters.mistake("Twice the encoder? On the way back, other biases are added.")
+def _(hidden_dim):
+    return 2 * ((14 * 25 + 14) + (7 * 14 * 25 + 7) + 5488 * hidden_dim + hidden_dim)
+
+
 @count_parameters.mistake("That is the encoder alone. What does the way back cost?")
 def _(hidden_dim):
     return (14 * 25 + 14) + (7 * 14 * 25 + 7) + 5488 * hidden_dim + hidden_dim
 
 
 @lesson.exercise(
-    "Print x.shape after every line: where does it leave the path that was asked for?",
+    "The shapes are right. Go through the layers and activations, one by one.",
     hints=(
-        "Two nn.Conv2d with stride 2, tanh after each; flatten; one nn.Linear; tanh.",
-        "With a 5 × 5 window and stride 2, which padding makes 28 become 14, and 14 become 7?",
-        "padding=2 both times, so that nn.Linear(7 * 7 * 7, hidden_dim) fits behind them.",
+        "How wide are the maps behind the first convolution, and how wide behind the second?",
+        "28, 14, 7: how many numbers are seven maps of 7 × 7, for nn.Linear to read?",
+        "nn.Conv2d(1, 14, 5, stride=2, padding=2), the same from 14 to 7; nn.Linear(343, …).",
     ),
     shown="Its dense layer has a sixteenth of the weights, and it narrows step by step.",
 )
@@ -125,8 +142,12 @@ class StridedEncoder(nn.Module):
         return self.dense(x.flatten(1)).tanh()  # (N, hidden_dim)
 
 
+MATRIX = "How many numbers are left of an image there, and how many does nn.Linear expect?"
+
+
 @StridedEncoder.judge
 def _(trial: Trial) -> None:
+    trial.explain({"mat1 and mat2": MATRIX, "size mismatch": MATRIX})
     for hidden_dim in (28, 3):
         made = trial(hidden_dim)
         shapes = [(14, 1, 5, 5), (14,), (7, 14, 5, 5), (7,), (hidden_dim, 343), (hidden_dim,)]
@@ -136,17 +157,28 @@ def _(trial: Trial) -> None:
         x = F.conv2d(x, w2, b2, stride=2, padding=2).tanh()
         code = F.linear(x.flatten(1), w3, b3).tanh()
         made(images).gives(code, "layer by layer it is", gradients=weights)
+        made(images[:1]).gives(code[:1], "layer by layer it is")
 
 
-def _encoder(hidden_dim, first, second, stride=2, last=nn.Tanh):
-    layers = nn.Conv2d(1, 14, 5, stride, 2), first(), nn.Conv2d(14, 7, 5, stride, 2), second()
-    size = 7 * (28 // stride**2) ** 2
-    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(size, hidden_dim), last())
+def _encoder(hidden_dim, first, second, stride=2, padding=2, size=7, last=nn.Tanh):
+    layers = [nn.Conv2d(1, 14, 5, stride, padding), first()]
+    layers += [nn.Conv2d(14, 7, 5, stride, padding), second(), nn.Flatten()]
+    return nn.Sequential(*layers, nn.Linear(7 * size**2, hidden_dim), last())
 
 
 @StridedEncoder.mistake("Your maps stay 28 × 28. Which argument makes the window jump?")
 def _(hidden_dim):
-    return _encoder(hidden_dim, nn.Tanh, nn.Tanh, stride=1)
+    return _encoder(hidden_dim, nn.Tanh, nn.Tanh, stride=1, size=28)
+
+
+@StridedEncoder.mistake("Your maps shrink to 12 and 4 pixels. Which argument adds a border?")
+def _(hidden_dim):
+    return _encoder(hidden_dim, nn.Tanh, nn.Tanh, padding=0, size=4)
+
+
+@StridedEncoder.mistake(MATRIX)
+def _(hidden_dim):
+    return _encoder(hidden_dim, nn.Tanh, nn.Tanh, padding=0)
 
 
 @StridedEncoder.mistake("Two linear maps in a row are one. What has to stand between them?")
@@ -164,6 +196,14 @@ def _(hidden_dim):
     return _encoder(hidden_dim, nn.ReLU, nn.ReLU)
 
 
+@StridedEncoder.mistake("With one image, which axes does squeeze() remove?")
+def _(hidden_dim):
+    network = StridedEncoder.answer(hidden_dim)
+    forward = network.forward
+    network.forward = lambda x: forward(x).squeeze()
+    return network
+
+
 @StridedEncoder.mistake("That is the same code for every image. Does forward use the image at all?")
 def _(hidden_dim):
     network = _encoder(hidden_dim, nn.Tanh, nn.Tanh)
@@ -172,7 +212,7 @@ def _(hidden_dim):
 
 
 @lesson.exercise(
-    "Print x.shape after every line: where does it leave the path that was asked for?",
+    "The shapes are right. Go through the layers and activations, one by one.",
     hints=(
         "nn.Linear to 7 · 7 · 7 numbers, tanh, the same as seven maps, then two stamping layers.",
         "nn.ConvTranspose2d makes (n − 1) · stride + kernel − 2 · padding pixels of n.",
@@ -193,8 +233,12 @@ class StridedDecoder(nn.Module):
         return self.conv2(x).tanh()  # (N, 1, 28, 28)
 
 
+MAPS = "It stamps maps (N, channels, H, W). What makes maps out of a row of numbers?"
+
+
 @StridedDecoder.judge
 def _(trial: Trial) -> None:
+    trial.explain({"conv_transpose2d": MAPS})
     for hidden_dim in (28, 3):
         made = trial(hidden_dim)
         shapes = [(343, hidden_dim), (343,), (7, 14, 4, 4), (14,), (14, 1, 4, 4), (1,)]
@@ -204,6 +248,7 @@ def _(trial: Trial) -> None:
         x = F.conv_transpose2d(x, w2, b2, stride=2, padding=1).tanh()
         image = F.conv_transpose2d(x, w3, b3, stride=2, padding=1).tanh()
         made(codes).gives(image, "layer by layer it is", gradients=weights)
+        made(codes[:1]).gives(image[:1], "layer by layer it is")
 
 
 def _decoder(hidden_dim, first=nn.Tanh, last=nn.Tanh, size=4, stride=2, maps=(7, 7, 7)):
@@ -229,9 +274,16 @@ def _(hidden_dim):
     return _decoder(hidden_dim, stride=1)
 
 
-@StridedDecoder.mistake("With a filter of 3, (7 − 1) · 2 + 3 − 2 = 13. Which filter makes it 14?")
+@StridedDecoder.mistake("Filters of 4 × 4 were asked for. What would (7 − 1) · 2 + 3 − 2 be?")
 def _(hidden_dim):
     return _decoder(hidden_dim, size=3)
+
+
+@StridedDecoder.mistake(MAPS)
+def _(hidden_dim):
+    network = _decoder(hidden_dim)
+    network[2] = nn.Identity()
+    return network
 
 
 @StridedDecoder.mistake("The encoder laid the maps in a row one after the other. Is that undone?")
@@ -255,7 +307,7 @@ def _(hidden_dim):
         "Behind a stride of 2, neighbours are two pixels apart: the next window is twice as wide.",
         "Keep the neighbours' distance, 1 at first: add (kernel − 1) · distance, then multiply it.",
     ),
-    shown="Lesson 02's nine pixels, and what each stride buys, now follow from three lines.",
+    shown="The lesson's nine pixels, and what each stride buys, now follow from three lines.",
 )
 def receptive_field(layers):
     field, distance = 1, 1  # both in pixels of the image
@@ -270,7 +322,7 @@ def _(trial: Trial) -> None:
     cases = [[(5, 1), (5, 1)], [(3, 1)] * 2, [(3, 2)] * 2, [(4, 4)], []]
     while len(cases) < 30:
         sizes = torch.randint(1, 6, (len(cases) % 3 + 2,)).tolist()
-        cases.append([(size, int(torch.randint(1, 4, ()))) for size in sizes])
+        cases.append([(size, int(torch.randint(min(size, 3), ())) + 1) for size in sizes])
     for layers in cases:
         pixels = torch.zeros(1, 1, 300, requires_grad=True)
         x = pixels
@@ -279,7 +331,7 @@ def _(trial: Trial) -> None:
         (gradient,) = torch.autograd.grad(x[0, 0, x.shape[-1] // 2], pixels)
         reached = gradient.nonzero()[:, 2]
         field = int(reached.max() - reached.min()) + 1
-        trial(layers).gives(field, "the gradient reaches")
+        trial(layers).gives(field, "the gradient spans")
 
 
 @receptive_field.mistake(
@@ -305,6 +357,11 @@ def _(layers):
         distance *= stride
         field += (kernel - 1) * distance
     return field
+
+
+@receptive_field.mistake("One pixel is missing. How many does a pixel see with no layer at all?")
+def _(layers):
+    return receptive_field.answer(layers) - 1
 
 
 @receptive_field.mistake("Which layer is nearest to the image: the first of the list, or the last?")

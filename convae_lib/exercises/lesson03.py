@@ -1,38 +1,87 @@
 """Exercises of lesson 03: one step, shuffled batches, an evaluation, a large batch in pieces."""
 
+from contextlib import contextmanager
 from copy import deepcopy
 from functools import partial
+from operator import itemgetter
+from weakref import WeakSet
 
 import torch
 from torch import nn
 
-from ._exercise import Lesson, Trial
+from ._exercise import Lesson, Trial, brief, difference
 
 lesson = Lesson("03")
 progress = lesson.progress
 
+PAIR = "model(x) is a pair. Which of the two is the reconstruction?"
+HELPS = {
+    "'tuple'": PAIR,
+    "not tuple": PAIR,
+    "The size of tensor a (3)": PAIR,
+    "'float' object has no attribute 'backward'": "A plain number has no graph. Is it too early "
+    "for .item()?",
+}
+OWN = "You compute an error of your own. What is `criterion` for?"
+
+
+def _plain(trial, value, many="One number for all of them is asked for."):
+    """Find the answer wrong where a plain number was asked for and a tensor came."""
+    if isinstance(value, torch.Tensor):
+        graph = "A tensor holds on to its graph. How do you get the plain number out of it?"
+        help = graph if value.requires_grad else ".item() makes it a number."
+        trial.wrong(f"gave a {brief(value)}, not a number.", many if value.numel() > 1 else help)
+
+
+class Call:
+    """One pass through the network; its graph, as long as it lives, holds on to it."""
+
+    def __init__(self, rows):
+        self.rows = rows
+
+
+class Watch:
+    """Notes what a network and all its copies were asked."""
+
+    def __init__(self):
+        self.most, self.held, self.recorded = 0, 0, False
+        self.alive: WeakSet[Call] = WeakSet()
+
+    def __deepcopy__(self, memo):
+        return self
+
+    @contextmanager
+    def call(self, rows):
+        call = Call(rows)
+        self.alive.add(call)
+        self.most = max(self.most, rows)
+        self.held = max(self.held, sum(other.rows for other in self.alive))
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda saved: (saved.detach(), call), itemgetter(0)
+        ):
+            yield
+
 
 class Network(nn.Module):
-    """Returns (reconstruction, code), as ours do, and notes what it was asked."""
+    """Returns (reconstruction, code), as ours do."""
 
     def __init__(self, norm):
         super().__init__()
         self.encoder, self.norm, self.decoder = nn.Linear(6, 3), norm, nn.Linear(3, 6)
-        self.most, self.recorded = 0, False
+        self.watch = Watch()
 
     def forward(self, x):
-        self.most, self.recorded = max(self.most, len(x)), self.recorded or torch.is_grad_enabled()
-        code = self.norm(self.encoder(x)).tanh()
-        return self.decoder(code), code
+        with self.watch.call(len(x)):
+            code = self.norm(self.encoder(x)).tanh()
+            drawn = self.decoder(code)
+        self.watch.recorded |= drawn.requires_grad
+        return drawn, code
 
-    def at_once(self, size):
-        return "more" if self.most > size else "at most `size` rows at once"
 
-
-def _parts(rows):
+def _parts(rows, criterion):
     model = Network(nn.Identity())
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
-    return model, optimizer, nn.MSELoss(), torch.randn(rows, 6), torch.randn(rows, 6)
+    return model, optimizer, criterion, torch.randn(rows, 6), torch.randn(rows, 6)
 
 
 def _again(record, *parts):
@@ -41,14 +90,24 @@ def _again(record, *parts):
     return lambda function: record(function, *deepcopy(parts))
 
 
+def _told(trial, outcome, again, what, of, help=None):
+    """Find the answer wrong; a mistake is recognised by these parts of the record alone."""
+    outcome.value = [outcome.value[n] for n in of]
+    outcome._again = lambda mistaken: [again(mistaken)[n] for n in of]
+    trial.wrong(what, outcome.recognised() or help)
+
+
 def _trained(step, model, *parts):
-    """The losses of three steps, then the weights."""
+    """The losses of three steps, the weights, the most rows at once, and the most in graphs."""
+    model.watch = Watch()
     losses = [step(model, *parts) for _ in range(3)]
-    return None if any(loss is None for loss in losses) else [*losses, *model.parameters()]
+    if any(loss is None for loss in losses):
+        return None
+    return [*losses, *model.parameters(), model.watch.most, model.watch.held]
 
 
 def _by_hand(model, optimizer, criterion, x, y):
-    """The same, by gradients and a momentum of our own."""
+    """The losses and weights, by gradients and a momentum of our own."""
     losses, weights = [], [*model.parameters()]
     speeds = [torch.zeros_like(weight) for weight in weights]
     for _ in range(3):
@@ -60,7 +119,21 @@ def _by_hand(model, optimizer, criterion, x, y):
     return [*losses, *weights]
 
 
-ORACLE = "a loop by hand, three losses and then the weights, has"
+def _judged_steps(trial, outcome, expected, again):
+    """Three losses and the weights after them, each in a sentence of its own."""
+    record, of = outcome.value, range(len(expected))
+    for loss in record[:3]:
+        _plain(trial, loss, "One loss for the whole batch is asked for.")
+    moved = any(difference(*pair) for pair in zip(record[3:], expected[3:], strict=False))
+    help = None if moved else "Your step is right. Whose loss do you return?"
+    for number, (loss, wanted) in enumerate(zip(record[:3], expected[:3], strict=True), start=1):
+        if difference(loss, wanted):
+            got = f"{loss:.4g}" if isinstance(loss, int | float) else repr(loss)
+            what = f"says that the loss in step {number} is {got}, by hand it is {wanted:.4g}."
+            _told(trial, outcome, again, what, of, help)
+    if moved:
+        what = "gave the right losses, but after three steps a weight is not where it should be."
+        _told(trial, outcome, again, what, of)
 
 
 @lesson.exercise(
@@ -80,19 +153,14 @@ def training_step(model, optimizer, criterion, x, y):
     return loss.item()
 
 
-TENSOR = "A tensor holds on to its graph. How do you get the plain number out of it?"
-
-
 @training_step.judge
 def _(trial: Trial) -> None:
     trial.function = partial(_trained, trial.function)
-    for rows in (4, 7, 20):
-        parts = _parts(rows)
+    trial.explain(HELPS)
+    for rows, criterion in ((4, nn.MSELoss()), (7, nn.L1Loss()), (20, nn.MSELoss())):
+        parts = _parts(rows, criterion)
         expected, again = _by_hand(*deepcopy(parts)), _again(_trained, *parts)
-        outcome = trial(*parts)
-        if isinstance(outcome.value[0], torch.Tensor):
-            trial.wrong("gave a tensor, not a number.", TENSOR)
-        outcome.gives(expected, ORACLE, again=again)
+        _judged_steps(trial, trial(*parts), expected, again)
 
 
 @training_step.mistake("What did the step before leave in .grad?")
@@ -112,9 +180,42 @@ def _(model, optimizer, criterion, x, y):
     return loss.item()
 
 
-@training_step.mistake(TENSOR)
+@training_step.mistake("A tensor holds on to its graph. How do you get the plain number out of it?")
+def _(model, optimizer, criterion, x, y):
+    optimizer.zero_grad()
+    loss = criterion(model(x)[0], y)
+    loss.backward()
+    optimizer.step()
+    return loss
+
+
+@training_step.mistake(".item() makes it a number.")
 def _(model, optimizer, criterion, x, y):
     return torch.tensor(training_step.answer(model, optimizer, criterion, x, y))
+
+
+@training_step.mistake("A plain number has no graph. Is it too early for .item()?")
+def _(model, optimizer, criterion, x, y):
+    optimizer.zero_grad()
+    loss = criterion(model(x)[0], y).item()
+    loss.backward()
+    optimizer.step()
+    return loss
+
+
+@training_step.mistake(PAIR)
+def _(model, optimizer, criterion, x, y):
+    criterion(model(x), y).backward()
+
+
+@training_step.mistake(PAIR)
+def _(model, optimizer, criterion, x, y):
+    criterion(model(x)[1], y).backward()
+
+
+@training_step.mistake(OWN)
+def _(model, optimizer, criterion, x, y):
+    return training_step.answer(model, optimizer, nn.MSELoss(), x, y)
 
 
 @training_step.mistake("You compare with the input. Where does an autoencoder's target come in?")
@@ -126,6 +227,11 @@ def _(model, optimizer, criterion, x, y):
 def _(model, optimizer, criterion, x, y):
     training_step.answer(model, optimizer, criterion, x, y)
     return criterion(model(x)[0], y).item()
+
+
+@training_step.mistake("Your step is right. Whose loss do you return?")
+def _(model, optimizer, criterion, x, y):
+    return training_step.answer(model, optimizer, criterion, x, y) * len(x)
 
 
 @training_step.mistake("That is one number for every batch. Does the model see it at all?")
@@ -147,28 +253,35 @@ def shuffled_batches(x, y, size):
         yield x[rows], y[rows]
 
 
+ONE = "gave one pair of tensors, not pairs of batches"
+TWO = "gave two lists, not pairs of batches"
+ZIP = "A list of x and a list of y: zip them, and every x has its y."
+FIRST = "`return` ends the loop at its first batch. Which word goes on?"
+
+
 def _described(batches, x, y, size):
     """Two epochs of batches in words, which do not depend on the order drawn."""
     epochs = [batches(x, y, size), batches(x, y, size)]
-    if None in epochs:
+    if any(epoch is None for epoch in epochs):
         return None
     first, second = ([*epoch] for epoch in epochs)
+    if len(first) == 2 and all(isinstance(part, torch.Tensor) for part in first):
+        return (ONE,) * 4
+    if len(first) == 2 and all(isinstance(p, tuple | list) and len(p) != 2 for p in first):
+        return (TWO,) * 4
     if not first or not all(isinstance(b, tuple | list) and len(b) == 2 for b in first):
-        return ("no pairs of batches",) * 4
+        return ("gave no pairs of batches",) * 4
     given, targets, later = (
         torch.cat([batch[n] for batch in epoch])
         for epoch, n in ((first, 0), (first, 1), (second, 0))
     )
-    order = "the same twice" if torch.equal(given, later) else "another every time"
+    same = "gave the same order twice" if torch.equal(given, later) else ""
     return (
-        f"batches of {[len(batch) for batch, _ in first]}",
-        "every row once" if torch.equal(given.sort()[0], x.sort()[0]) else "not every row once",
-        "each x beside its y" if torch.equal(targets, 10 * given) else "some beside another's y",
-        "as the rows came" if torch.equal(given, x) else order,
+        "" if torch.equal(given.sort()[0], x.sort()[0]) else "does not give every row once",
+        f"gave batches of {[len(batch) for batch, _ in first]} rows",
+        "" if torch.equal(targets, 10 * given) else "put some x beside another's y",
+        "left the rows in their order" if torch.equal(given, x) else same,
     )
-
-
-RIGHT = "every row once", "each x beside its y", "another every time"
 
 
 @shuffled_batches.judge
@@ -177,8 +290,13 @@ def _(trial: Trial) -> None:
     for count, size in ((10, 4), (12, 4), (9, 20), (30, 7), (25, 1), (64, 32)):
         x = torch.randperm(100)[:count].float()
         sizes = [size] * (count // size) + [count % size] * (count % size > 0)
-        again = _again(_described, x, 10 * x, size)
-        trial(x, 10 * x, size).gives((f"batches of {sizes}", *RIGHT), "wanted are", again=again)
+        wanted = "", f"gave batches of {sizes} rows", "", ""
+        outcome, again = trial(x, 10 * x, size), _again(_described, x, 10 * x, size)
+        for found, right in zip(outcome.value, wanted, strict=True):
+            if found != right:
+                more = f", {sizes} are wanted" if found.startswith("gave batches") else ""
+                help = {ONE: FIRST, TWO: ZIP}.get(found)
+                _told(trial, outcome, again, f"{found}{more}.", range(4), help)
 
 
 def _cut(rows, others, x, y, size):
@@ -218,6 +336,22 @@ def _(x, y, size):
     return shuffled_batches.answer(x, y, len(x))
 
 
+@shuffled_batches.mistake("chunk(size) makes `size` pieces. What makes pieces of `size` rows?")
+def _(x, y, size):
+    return [(x[rows], y[rows]) for rows in torch.randperm(len(x)).chunk(size)]
+
+
+@shuffled_batches.mistake(ZIP)
+def _(x, y, size):
+    order = torch.randperm(len(x))
+    return x[order].split(size), y[order].split(size)
+
+
+@shuffled_batches.mistake(FIRST)
+def _(x, y, size):
+    return next(shuffled_batches.answer(x, y, size))
+
+
 @lesson.exercise(
     "Evaluation mode, no graph, a batch at a time: and does every row count alike?",
     hints=(
@@ -236,24 +370,43 @@ def evaluate(model, criterion, x, y, size):
     return total / len(x)
 
 
-def _watched(function, model, criterion, x, y, size):
-    """What an evaluation gives, and how it asked the model."""
-    value = function(model, criterion, x, y, size)
-    graph = "a graph" if model.recorded else "no graph"
-    return None if value is None else (value, model.at_once(size), graph)
+GRAPH = "A right number, but autograd kept a graph for it. How do you tell it not to?"
+FROZEN = "You left the model frozen, and nobody can train it any more. What leaves it as it was?"
+CHUNK = "chunk(size) makes `size` pieces. What makes pieces of `size` rows?"
+
+
+def _watched(function, model, *parts):
+    """What an evaluation gives, the most rows at once, whether a graph was kept, and the frozen."""
+    model.watch = Watch()
+    value = function(model, *parts)
+    frozen = sum(not parameter.requires_grad for parameter in model.parameters())
+    return None if value is None else (value, model.watch.most, model.watch.recorded, frozen)
 
 
 @evaluate.judge
 def _(trial: Trial) -> None:
     trial.function = partial(_watched, trial.function)
-    for rows, size in ((10, 4), (12, 4), (23, 5), (6, 10)):
-        model, _, criterion, x, y = _parts(rows)
+    trial.explain(HELPS)
+    for rows, size in ((10, 4), (12, 4), (23, 5), (23, 3), (6, 10)):
+        criterion = nn.L1Loss() if size == 5 else nn.MSELoss()
+        model, *_, x, y = _parts(rows, criterion)
         model.norm = nn.BatchNorm1d(3, momentum=0.5)
         model.norm(3 * torch.randn(9, 3))  # some training, earlier
         parts = model, criterion, x, y, size
-        again, copy = _again(_watched, *parts), deepcopy(model).eval()
-        expected = criterion(copy(x)[0], y).item(), copy.at_once(rows), "no graph"
-        trial(*parts).gives(expected, "it should be", again=again)
+        again, wanted = _again(_watched, *parts), criterion(deepcopy(model).eval()(x)[0], y).item()
+        outcome = trial(*parts)
+        value, most, recorded, frozen = outcome.value
+        _plain(trial, value)
+        if difference(value, wanted):
+            got = f"{value:.4g}" if isinstance(value, int | float) else repr(value)
+            _told(trial, outcome, again, f"gave {got}, all rows together have {wanted:.4g}.", [0])
+        if most > size:
+            what = f"is right, but more than `size` rows went through at once, {most}."
+            _told(trial, outcome, again, what, [1])
+        if frozen:
+            trial.wrong("is right, but no parameter asks for a gradient now.", FROZEN)
+        if recorded:
+            trial.wrong("kept a graph.", GRAPH)
 
 
 @evaluate.mistake("A row of a short last batch counts more than the others. How much should it?")
@@ -269,15 +422,81 @@ def _(model, criterion, x, y, size):
     return evaluate.answer(model, criterion, x, y, size)
 
 
-@evaluate.mistake("A right number, but autograd kept a graph for it. How do you tell it not to?")
+@evaluate.mistake(GRAPH)
 def _(model, criterion, x, y, size):
-    model.recorded = True
-    return evaluate.answer(model, criterion, x, y, size)
+    model.eval()
+    pairs = zip(x.split(size), y.split(size), strict=True)
+    return sum(criterion(model(a)[0], b).item() * len(a) for a, b in pairs) / len(x)
+
+
+@evaluate.mistake(FROZEN)
+def _(model, criterion, x, y, size):
+    return evaluate.answer(model.requires_grad_(False), criterion, x, y, size)
 
 
 @evaluate.mistake("All rows went through the model at once. What if there are 10,000?")
 def _(model, criterion, x, y, size):
     return evaluate.answer(model, criterion, x, y, len(x))
+
+
+@evaluate.mistake("All rows went through the model at once. What if there are 10,000?")
+def _(model, criterion, x, y, size):
+    return evaluate.answer(deepcopy(model), criterion, x, y, len(x))
+
+
+@evaluate.mistake(CHUNK)
+def _(model, criterion, x, y, size):
+    return evaluate.answer(model, criterion, x, y, -(-len(x) // size))
+
+
+def _weighed(weight, model, criterion, x, y, size, *, whole=False, mean=len):
+    """The sum over batches, or over whole ones alone, each with its weight."""
+    pairs = [*zip(x.split(size), y.split(size), strict=True)]
+    pairs = [pair for pair in pairs if len(pair[0]) == size or not whole] or pairs
+    model.eval()
+    with torch.inference_mode():
+        total = sum(criterion(model(a)[0], b).item() * weight(len(a)) for a, b in pairs)
+    return total / (sum(len(a) for a, _ in pairs) if mean is sum else len(x))
+
+
+@evaluate.mistake("You multiply by `size`. How many rows has the last batch?")
+def _(*parts):
+    return _weighed(lambda rows: parts[-1], *parts)
+
+
+@evaluate.mistake("You add means, and divide by rows. How many rows does a batch's mean stand for?")
+def _(*parts):
+    return _weighed(lambda rows: 1, *parts)
+
+
+@evaluate.mistake("Some rows were never asked about. What becomes of a last, smaller batch?")
+def _(*parts):
+    return _weighed(lambda rows: rows, *parts, whole=True)
+
+
+@evaluate.mistake("Some rows were never asked about. What becomes of a last, smaller batch?")
+def _(*parts):
+    return _weighed(lambda rows: rows, *parts, whole=True, mean=sum)
+
+
+@evaluate.mistake("You compare with the input. Which tensor is the target?")
+def _(model, criterion, x, y, size):
+    return evaluate.answer(model, criterion, x, x, size)
+
+
+@evaluate.mistake(PAIR)
+def _(model, criterion, x, y, size):
+    return criterion(model(x[:size]), y[:size]).item()
+
+
+@evaluate.mistake(OWN)
+def _(model, criterion, x, y, size):
+    return evaluate.answer(model, nn.MSELoss(), x, y, size)
+
+
+@evaluate.mistake(".item() makes it a number.")
+def _(model, criterion, x, y, size):
+    return torch.tensor(evaluate.answer(model, criterion, x, y, size))
 
 
 @evaluate.mistake("That is one loss for all models. Was this one asked?")
@@ -305,26 +524,31 @@ def accumulated_step(model, optimizer, criterion, x, y, size):
     return total
 
 
-def _trained_in_pieces(step, model, *parts):
-    record = _trained(step, model, *parts)
-    return record and [*record, model.at_once(parts[-1])]
+ALIVE = "All pieces' graphs are alive until your one backward. When could the first be freed?"
 
 
 @accumulated_step.judge
 def _(trial: Trial) -> None:
-    trial.function = partial(_trained_in_pieces, trial.function)
-    for rows, size in ((12, 4), (10, 4), (7, 3), (5, 8)):
-        parts = _parts(rows)
-        expected = [*_by_hand(*deepcopy(parts)), parts[0].at_once(rows)]
-        again = _again(_trained_in_pieces, *parts, size)
-        trial(*parts, size).gives(expected, ORACLE, again=again)
+    trial.function = partial(_trained, trial.function)
+    trial.explain(HELPS)
+    for rows, size in ((12, 4), (10, 4), (7, 3), (23, 3), (5, 8)):
+        parts = _parts(rows, nn.L1Loss() if rows == 7 else nn.MSELoss())
+        expected, again = _by_hand(*deepcopy(parts)), _again(_trained, *parts, size)
+        outcome = trial(*parts, size)
+        _judged_steps(trial, outcome, expected, again)
+        *_, most, held = outcome.value
+        if most > size:
+            what = f"is right, but more than `size` rows went through at once, {most}."
+            _told(trial, outcome, again, what, [-2])
+        if held > size:
+            trial.wrong(f"is right, but the graph of {held} rows was kept at a time.", ALIVE)
 
 
 def _summed(weight, clear, model, optimizer, criterion, x, y, size):
+    """The step in pieces, each with its weight; gradients cleared never, once or each time."""
     total, pieces = 0.0, [*zip(x.split(size), y.split(size), strict=True)]
-    optimizer.zero_grad()
-    for a, b in pieces:
-        if clear:
+    for n, (a, b) in enumerate(pieces):
+        if clear == "each" or (clear == "once" and n == 0):
             optimizer.zero_grad()
         loss = criterion(model(a)[0], b) * weight(len(a) / len(x), len(pieces))
         loss.backward()
@@ -335,17 +559,37 @@ def _summed(weight, clear, model, optimizer, criterion, x, y, size):
 
 @accumulated_step.mistake("Your pieces are added whole. How large is such a sum beside a mean?")
 def _(*parts):
-    return _summed(lambda share, pieces: 1, False, *parts)
+    return _summed(lambda share, pieces: 1, "once", *parts)
 
 
 @accumulated_step.mistake("Every piece counts alike. Should one of two rows weigh as one of four?")
 def _(*parts):
-    return _summed(lambda share, pieces: 1 / pieces, False, *parts)
+    return _summed(lambda share, pieces: 1 / pieces, "once", *parts)
 
 
 @accumulated_step.mistake("Only the last piece is left in .grad. Who has cleared the others?")
 def _(*parts):
-    return _summed(lambda share, pieces: share, True, *parts)
+    return _summed(lambda share, pieces: share, "each", *parts)
+
+
+@accumulated_step.mistake("What did the step before leave in .grad?")
+def _(*parts):
+    return _summed(lambda share, pieces: share, "never", *parts)
+
+
+@accumulated_step.mistake("You compare with the input. Which tensor is the target?")
+def _(model, optimizer, criterion, x, y, size):
+    return accumulated_step.answer(model, optimizer, criterion, x, x, size)
+
+
+@accumulated_step.mistake(OWN)
+def _(model, optimizer, criterion, x, y, size):
+    return accumulated_step.answer(model, optimizer, nn.MSELoss(), x, y, size)
+
+
+@accumulated_step.mistake(PAIR)
+def _(model, optimizer, criterion, x, y, size):
+    criterion(model(x[:size]), y[:size]).backward()
 
 
 @accumulated_step.mistake("One step was asked for, after all pieces. How many do you take?")
@@ -358,6 +602,41 @@ def _(model, optimizer, criterion, x, y, size):
 @accumulated_step.mistake("All rows go through the model at once. Do they fit into the memory?")
 def _(model, optimizer, criterion, x, y, size):
     return training_step.answer(model, optimizer, criterion, x, y)
+
+
+@accumulated_step.mistake(CHUNK)
+def _(model, optimizer, criterion, x, y, size):
+    return accumulated_step.answer(model, optimizer, criterion, x, y, -(-len(x) // size))
+
+
+@accumulated_step.mistake(ALIVE)
+def _(model, optimizer, criterion, x, y, size):
+    optimizer.zero_grad()
+    pieces = zip(x.split(size), y.split(size), strict=True)
+    loss = sum(criterion(model(a)[0], b) * len(a) / len(x) for a, b in pieces)
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+@accumulated_step.mistake(ALIVE)
+def _(model, optimizer, criterion, x, y, size):
+    optimizer.zero_grad()
+    loss = criterion(torch.cat([model(a)[0] for a in x.split(size)]), y)
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+@accumulated_step.mistake("Your step is right. Whose loss do you return?")
+def _(model, optimizer, criterion, x, y, size):
+    accumulated_step.answer(model, optimizer, criterion, x, y, size)
+    return criterion(model(x[-1:])[0], y[-1:]).item()
+
+
+@accumulated_step.mistake(".item() makes it a number.")
+def _(*parts):
+    return torch.tensor(accumulated_step.answer(*parts))
 
 
 @accumulated_step.mistake("That is one number for every batch. Does the model see it at all?")

@@ -29,7 +29,8 @@ def epochs_needed(images, batch_size, steps):
 
 @epochs_needed.judge
 def _(trial: Trial) -> None:
-    cases = [(60_000, 60, 1000), (10, 20, 7), (4000, 60, 1000), (10, 4, 3), (12, 4, 6)]
+    trial.explain({"ZeroDivisionError": "A batch larger than the set is one batch, not none."})
+    cases = [(60_000, 60, 1000), (12, 4, 12), (10, 20, 7), (4000, 60, 1000), (10, 4, 3)]
     cases += torch.stack([torch.randint(1, top, (60,)) for top in (90, 30, 90)], dim=1).tolist()
     for images, batch_size, steps in cases:
         epochs, taken = 0, 0
@@ -48,9 +49,24 @@ def _(images, batch_size, steps):
     return steps // math.ceil(images / batch_size)
 
 
+@epochs_needed.mistake("One epoch too many, where the last one is full already.")
+def _(images, batch_size, steps):
+    return steps // math.ceil(images / batch_size) + 1
+
+
+@epochs_needed.mistake("That would be enough. But an epoch is whole: to which side do you round?")
+def _(images, batch_size, steps):
+    return steps / math.ceil(images / batch_size)
+
+
 @epochs_needed.mistake("You count images. But a short last batch is a whole step, too.")
 def _(images, batch_size, steps):
     return math.ceil(steps * batch_size / images)
+
+
+@epochs_needed.mistake("12 images in batches of four are three batches, not four.")
+def _(images, batch_size, steps):
+    return math.ceil(steps / (images // batch_size + 1))
 
 
 @epochs_needed.mistake("Those are the steps of one epoch. How often must it be gone through?")
@@ -78,16 +94,18 @@ def to_images(pixels):
 
 def _typed(trial, images, dtype, help):
     outcome = trial(images)
-    if getattr(outcome.value, "dtype", dtype) != dtype:
+    if torch.is_tensor(outcome.value) and outcome.value.dtype != dtype:
         trial.wrong(f"gave numbers of {outcome.value.dtype}, asked for is {dtype}.", help)
     return outcome
 
 
 FLOAT = "Networks compute in 32 bits. Which type do you start from?"
+BYTE = "In place, bytes stay bytes. In which type do you compute?"
 
 
 @to_images.judge
 def _(trial: Trial) -> None:
+    trial.explain({"desired output type Byte": BYTE})
     for low, high in ((0, 256), (0, 256), (30, 200), (100, 101)):
         pixels = torch.randint(low, high, (5, 4, 6), dtype=torch.uint8)
         outcome = _typed(trial, pixels, torch.float32, FLOAT)
@@ -98,6 +116,11 @@ def _(trial: Trial) -> None:
 @to_images.mistake("Two times 200 does not fit into eight bits. In which type do you compute?")
 def _(pixels):
     return (2 * pixels / 255 - 1).unsqueeze(1)
+
+
+@to_images.mistake(BYTE)
+def _(pixels):
+    return pixels.div_(127.5)
 
 
 @to_images.mistake("Your black is 0. On which scale does the decoder's tanh draw it?")
@@ -150,9 +173,9 @@ BYTES = "Those are no bytes yet. Which type has one of them for each pixel?"
 
 @to_pixels.judge
 def _(trial: Trial) -> None:
-    for beyond in (0, 0.2, 0.5):  # how far the images leave the scale
-        wanted = (1 + beyond) * (torch.rand(5, 1, 4, 6) * 2 - 1) * 127.5 + 127.5
-        images = (wanted.round() + 0.8 * torch.rand(5, 1, 4, 6) - 0.4) / 127.5 - 1
+    for count, beyond in ((5, 0), (5, 0.2), (5, 0.5), (1, 0.2)):  # how far beyond the scale
+        wanted = (1 + beyond) * (torch.rand(count, 1, 4, 6) * 2 - 1) * 127.5 + 127.5
+        images = (wanted.round() + 0.8 * torch.rand(count, 1, 4, 6) - 0.4) / 127.5 - 1
         outcome = _typed(trial, images, torch.uint8, BYTES)
         nearest = np.rint(np.interp(images[:, 0].numpy(), (-1, 1), (0, 255)))
         outcome.gives(torch.from_numpy(nearest).to(torch.uint8), "it should be")
@@ -176,6 +199,11 @@ def _(images):
 @to_pixels.mistake("Pictures are (N, H, W). What is your channel axis still doing there?")
 def _(images):
     return to_pixels.answer(images).unsqueeze(1)
+
+
+@to_pixels.mistake("With one image, which axes does squeeze() remove?")
+def _(images):
+    return to_pixels.answer(images).squeeze()
 
 
 @to_pixels.mistake(BYTES)
@@ -208,8 +236,12 @@ def _digits(count, classes=4):
     return patterns[labels] + torch.randn(count, 1, 3, 5), labels
 
 
+PAIRS = "Training images and test images are no pairs. What is drawn for each test image?"
+
+
 @mean_image_error.judge
 def _(trial: Trial) -> None:
+    trial.explain({"The size of tensor a": PAIRS})
     for count, tests in ((40, 15), (12, 30), (20, 1)):
         train, test = _digits(count)[0], torch.randn(tests, 1, 3, 5)
         dummy = DummyRegressor().fit(np.zeros((count, 1)), train.flatten(1))
@@ -221,6 +253,18 @@ def _(trial: Trial) -> None:
 @mean_image_error.mistake("Your mean image is made of test images. Who was to learn from those?")
 def _(train, test):
     return (test - test.mean(dim=0)).square().mean().item()
+
+
+@mean_image_error.mistake(
+    "Test images had their part in your mean image. Who was to learn from them?"
+)
+def _(train, test):
+    return (test - torch.cat([train, test]).mean(dim=0)).square().mean().item()
+
+
+@mean_image_error.mistake(PAIRS)
+def _(train, test):
+    return (test - train).square().mean().item()
 
 
 @mean_image_error.mistake("That is one grey everywhere. The mean image has a mean for each pixel.")
@@ -236,6 +280,16 @@ def _(train, test):
 @mean_image_error.mistake("A sum grows with the number of pixels. The error is their mean.")
 def _(train, test):
     return (test - train.mean(dim=0)).square().flatten(1).sum(dim=1).mean().item()
+
+
+@mean_image_error.mistake("You took the root. The error is the mean of the squares itself.")
+def _(train, test):
+    return mean_image_error.answer(train, test) ** 0.5
+
+
+@mean_image_error.mistake("Those are absolute differences. Which error do we train on?")
+def _(train, test):
+    return (test - train.mean(dim=0)).abs().mean().item()
 
 
 @mean_image_error.mistake("That is the number of MNIST, near enough. These are other images.")
@@ -259,11 +313,19 @@ def label_mean_error(train, labels, test, test_labels):
     return (test - means[test_labels]).square().mean().item()
 
 
+PICKED = "One mean image for each test image is needed. Whose labels pick it?"
+STACKED = "A list takes one index at a time. What makes one tensor of your means?"
+EVERY = "Have you one mean image for each label, even for one that no test image carries?"
+
+
 @label_mean_error.judge
 def _(trial: Trial) -> None:
+    trial.explain({"IndexError": EVERY, "The size of tensor a": PICKED, "to an index": STACKED})
     for count, tests, classes in ((60, 30, 4), (25, 9, 3), (80, 12, 10)):
         (train, labels), (test, test_labels) = _digits(count, classes), _digits(tests + 9, classes)
         centroids = NearestCentroid().fit(train.flatten(1), labels).centroids_
+        if count == 25:  # not every label is among the test images
+            test, test_labels = test[test_labels > 0], test_labels[test_labels > 0]
         error = mean_squared_error(test.flatten(1), centroids[test_labels])
         outcome = trial(train, labels, test, test_labels)
         outcome.gives(error, "with scikit-learn's centroids it is")
@@ -289,6 +351,34 @@ def _(train, labels, test, test_labels):
 def _(train, labels, test, test_labels):
     parts = [(train[labels == k], test[test_labels == k]) for k in test_labels.unique()]
     return sum(mean_image_error.answer(*part) for part in parts) / len(parts)
+
+
+@label_mean_error.mistake("You took the root. The error is the mean of the squares itself.")
+def _(*parts):
+    return label_mean_error.answer(*parts) ** 0.5
+
+
+@label_mean_error.mistake("That is the error on the training images. Which one was asked for?")
+def _(train, labels, test, test_labels):
+    return label_mean_error.answer(train, labels, train, labels)
+
+
+@label_mean_error.mistake(PICKED)
+def _(train, labels, test, test_labels):
+    means = torch.stack([train[labels == k].mean(dim=0) for k in labels.unique()])
+    return (test - means[labels]).square().mean().item()
+
+
+@label_mean_error.mistake(STACKED)
+def _(train, labels, test, test_labels):
+    means = [train[labels == k].mean(dim=0) for k in labels.unique()]
+    return (test - means[test_labels]).square().mean().item()
+
+
+@label_mean_error.mistake(EVERY)
+def _(train, labels, test, test_labels):
+    means = torch.stack([train[labels == k].mean(dim=0) for k in test_labels.unique()])
+    return (test - means[test_labels]).square().mean().item()
 
 
 @label_mean_error.mistake("That is the number of MNIST, near enough. These are other images.")

@@ -7,7 +7,7 @@ import torch
 from sklearn.metrics import mean_squared_error, roc_auc_score
 from torch import nn
 
-from ._exercise import Lesson, Trial
+from ._exercise import HELPS, Lesson, Trial
 
 lesson = Lesson("05")
 progress = lesson.progress
@@ -71,7 +71,7 @@ def _(images, reconstructions):
         "Lowest and highest of each column of the training codes: amin(dim=0), amax(dim=0).",
         "2 ** bits values have 2 ** bits − 1 steps between them. Scale to 0…1, clamp, round.",
         "numbers = (((codes - low) / (high - low)).clamp(0, 1) * steps).round(), restored = "
-        "low + numbers / steps * (high - low).",
+        "low + numbers / steps * (high - low); the numbers as .long().",
     ),
     shown="Stored are the whole numbers alone; at four bits two of them share a byte.",
 )
@@ -84,7 +84,7 @@ def quantised(codes, training_codes, bits):
 
 @quantised.judge
 def _(trial: Trial) -> None:
-    for bits, width in ((1, 3), (2, 3), (4, 28), (8, 2)):
+    for bits, width in ((4, 28), (1, 3), (2, 3), (8, 2)):
         spread, middle = 0.5 + torch.rand(width), torch.randn(width)
         training, codes = (torch.randn(n, width) * spread + middle for n in (30, 50))
         ends = training.numpy().min(axis=0), training.numpy().max(axis=0)
@@ -106,14 +106,51 @@ def _(codes, training_codes, bits):
     return quantised.answer(codes, codes, bits)
 
 
+@quantised.mistake("Training codes and new ones together make that range. Which were to make it?")
+def _(codes, training_codes, bits):
+    return quantised.answer(codes, torch.cat([codes, training_codes]), bits)
+
+
+@quantised.mistake(HELPS["torch.return_types"])
+def _(codes, training_codes, bits):
+    return _between(codes, training_codes.min(dim=0), training_codes.max(dim=0), 2**bits - 1)
+
+
 @quantised.mistake("One range for all: a number that moves little then has few levels left.")
 def _(codes, training_codes, bits):
     return _between(codes, training_codes.min(), training_codes.max(), 2**bits - 1)
 
 
+@quantised.mistake("One range for all, and of the codes themselves. Whose was asked for?")
+def _(codes, training_codes, bits):
+    return _between(codes, codes.min(), codes.max(), 2**bits - 1)
+
+
+@quantised.mistake("a tuple of 2 is asked for")
+def _(codes, training_codes, bits):
+    return quantised.answer(codes, training_codes, bits)[0]
+
+
 @quantised.mistake("With that many steps there is one level more than the bits can name.")
 def _(codes, training_codes, bits):
     return _between(codes, training_codes.amin(dim=0), training_codes.amax(dim=0), 2**bits)
+
+
+@quantised.mistake("So many levels have one step fewer between them, and are counted from 0.")
+def _(codes, training_codes, bits):
+    numbers, restored = quantised.answer(codes, training_codes, bits)
+    return numbers + 1, restored
+
+
+@quantised.mistake("First the numbers of the levels, then the values they stand for.")
+def _(codes, training_codes, bits):
+    return quantised.answer(codes, training_codes, bits)[::-1]
+
+
+@quantised.mistake("Your levels are right. On which scale are the values: the code's, or 0 to 1?")
+def _(codes, training_codes, bits):
+    numbers, _ = quantised.answer(codes, training_codes, bits)
+    return numbers, numbers / (2**bits - 1)
 
 
 @quantised.mistake("You round down. Which level is the nearest?")
@@ -232,7 +269,9 @@ def _(decoder, code, image):
     return decoder // (image - code) if code < image else float("inf")
 
 
-@break_even.mistake("A code as large as the image saves nothing. How many images make up for that?")
+@break_even.mistake(
+    "A code as large as the image, or larger, saves nothing. How many images make up for that?"
+)
 def _(decoder, code, image):
     return decoder // (image - code) + 1 if code != image else 1
 
@@ -299,6 +338,11 @@ def _(decoder, codes, images):
 @importance.mistake("The numbers replaced before stay replaced. Which copy do you change?")
 def _(decoder, codes, images):
     return _growth(decoder, codes, images, codes.mean(dim=0).expand_as(codes), keep=True)
+
+
+@importance.mistake("One mean for all numbers: each has a mean of its own.")
+def _(decoder, codes, images):
+    return _growth(decoder, codes, images, codes.mean().expand_as(codes))
 
 
 @importance.mistake("That is each image's own mean, over its numbers. Which mean was asked for?")

@@ -32,6 +32,8 @@ def shuffle_pixels(maps, factor):
 
 @shuffle_pixels.judge
 def _(trial: Trial) -> None:
+    for owner in (F, torch):
+        trial.refuse(owner, "pixel_shuffle", "pixel_shuffle")
     shapes = [(1, 2, 2, 2, 3), (2, 1, 4, 3, 3), (3, 3, 3, 1, 2), (2, 2, 1, 4, 3), (1, 1, 2, 5, 1)]
     for many, channels, factor, height, width in shapes:
         shape = many, channels * factor**2, height, width
@@ -70,7 +72,7 @@ def _(maps, factor):
 
 @shuffle_pixels.mistake("An empty image has the shape, and nothing of the maps.")
 def _(maps, factor):
-    return torch.zeros_like(F.pixel_shuffle(maps, factor))
+    return torch.zeros_like(shuffle_pixels.answer(maps, factor))
 
 
 @lesson.exercise(
@@ -106,13 +108,20 @@ def _rates(steps, highest):
 def _(trial: Trial) -> None:
     for steps, highest in ((100, 1.0), (10, 0.02), (61, 3e-3)):
         rates = [*_rates(steps, highest)]
-        for step in (0, steps // 5, steps // 2, steps - 1, *range(1, steps, 5)):
-            given = trial(step, steps, highest)
-            given.gives(rates[step], "OneCycleLR has", tolerance=1e-6)
+        for step in (steps // 5, 0, steps // 2, steps - 1, *range(1, steps, 5)):
+            trial(step, steps, highest).gives(rates[step], "OneCycleLR has")
 
 
 def _half_wave(share):
     return (1 - math.cos(math.pi * share)) / 2
+
+
+def _cycle(top, step, steps, highest):
+    """The cycle with another top."""
+    if step <= top:
+        return highest / 25 + (highest - highest / 25) * _half_wave(step / top)
+    down = _half_wave((step - top) / (steps - 1 - top))
+    return highest + (highest / 250_000 - highest) * down
 
 
 @one_cycle.mistake("Straight lines have corners. Which curve leaves and arrives level?")
@@ -123,11 +132,12 @@ def _(step, steps, highest):
 
 @one_cycle.mistake("Steps are counted from 0. At which number have three in ten been taken?")
 def _(step, steps, highest):
-    top = 0.3 * steps
-    if step < top:
-        return highest / 25 + (highest - highest / 25) * _half_wave(step / top)
-    down = _half_wave((step - top) / (steps - 1 - top))
-    return highest + (highest / 250_000 - highest) * down
+    return _cycle(0.3 * steps, step, steps, highest)
+
+
+@one_cycle.mistake("The top may lie between two steps. Who has rounded it?")
+def _(step, steps, highest):
+    return _cycle(int(0.3 * steps) - 1, step, steps, highest)
 
 
 @one_cycle.mistake("A first step of no length would be wasted. How high does the cycle start?")
@@ -138,10 +148,28 @@ def _(step, steps, highest):
     return one_cycle.answer(step, steps, highest)
 
 
-@one_cycle.mistake("On the way down, is the share 0 at the top, and 1 at the last step?")
+DOWN = "On the way down, is the share 0 at the top, and 1 at the last step?"
+
+
+@one_cycle.mistake(DOWN)
+def _(step, steps, highest):
+    top = 0.3 * steps - 1
+    down = highest + (highest / 250_000 - highest) * _half_wave((step - top) / (steps - top))
+    return one_cycle.answer(step, steps, highest) if step <= top else down
+
+
+@one_cycle.mistake(DOWN)
 def _(step, steps, highest):
     down = highest + (highest / 250_000 - highest) * _half_wave(step / (steps - 1))
     return one_cycle.answer(step, steps, highest) if step <= 0.3 * steps - 1 else down
+
+
+@one_cycle.mistake("That starts at the top, which it is to reach later.")
+def _(step, steps, highest):
+    top = 0.3 * steps - 1
+    if step <= top:
+        return highest / 25 + (highest - highest / 25) * (1 - _half_wave(step / top))
+    return one_cycle.answer(step, steps, highest)
 
 
 @one_cycle.mistake("That is a constant rate, which is to be reached at the top alone.")
@@ -169,8 +197,13 @@ class BlockByHand(nn.Module):
         return x + self.conv2(nn.functional.gelu(found))
 
 
+LAYER = "nn.GELU() is a layer, which is called in its turn. nn.functional.gelu is the function."
+PADDING = "Both convolutions keep the size: which padding does a window of 3 × 3 need for that?"
+
+
 @BlockByHand.judge
 def _(trial: Trial) -> None:
+    trial.explain({"The size of tensor a": PADDING, "got (GELU": LAYER})
     for channels, inside, height, width in ((4, 6, 7, 7), (5, 2, 3, 4), (1, 3, 5, 1)):
         block = trial(channels, inside)
         shapes = [(inside, channels, 3, 3), (inside,), (channels, inside, 3, 3), (channels,)]
@@ -179,6 +212,20 @@ def _(trial: Trial) -> None:
         found = F.conv2d(F.gelu(x), w1, b1, padding=1)
         amended = x + F.conv2d(F.gelu(found), w2, b2, padding=1)
         block(x).gives(amended, "layer by layer it is", gradients=[x, *weights])
+
+
+@BlockByHand.mistake(PADDING)
+def _(channels, inside):
+    block = BlockByHand.answer(channels, inside)
+    block.conv2.padding = 0, 0
+    return block
+
+
+@BlockByHand.mistake(PADDING)
+def _(channels, inside):
+    block = BlockByHand.answer(channels, inside)
+    block.conv1.padding, block.conv2.padding = (2, 2), (0, 0)
+    return block
 
 
 def _block(forward):
@@ -222,6 +269,18 @@ def _(x, conv1, conv2):
     return x + conv2(conv1(F.gelu(x)))
 
 
+@BlockByHand.mistake("Which activation was asked for, and which stands there?")
+@_block
+def _(x, conv1, conv2):
+    return x + conv2(F.relu(conv1(F.relu(x))))
+
+
+@BlockByHand.mistake(LAYER)
+@_block
+def _(x, conv1, conv2):
+    return x + conv2(nn.GELU(conv1(nn.GELU(x))))
+
+
 @BlockByHand.mistake("x came out as it went in. What have the convolutions to say?")
 @_block
 def _(x, conv1, conv2):
@@ -250,7 +309,8 @@ def improve(decoder, images, codes, steps, rate):
     return best.detach()
 
 
-FROZEN = "The decoder cannot be trained any more. Who thaws what you have frozen?"
+FROZEN = "What was frozen stays frozen, and what was not does not. Need you change either?"
+GIVEN = "They belong to the caller. On what could you ask for a gradient instead?"
 TRAINED = "The decoder has learned in place of the codes. Whose gradient is asked for?"
 BACKWARD = "backward() leaves a gradient in every weight. What asks for the codes' alone?"
 GRAPH = "The codes drag along the graph of their last step. What cuts a tensor off it?"
@@ -283,6 +343,7 @@ def _(trial: Trial) -> None:
         size = math.prod(shape)
         decoder = nn.Sequential(nn.Linear(length, size), nn.Tanh(), nn.Unflatten(1, shape))
         decoder(torch.randn(9, length)).sum().backward()  # some training, earlier
+        decoder[0].bias.requires_grad_(False)  # frozen since, and to stay so
         images = decoder(torch.randn(many, length)).detach() + 0.3 * torch.randn(many, *shape)
         _judge_codes(trial, decoder, images, torch.randn(many, length), steps, rate)
 
@@ -290,14 +351,17 @@ def _(trial: Trial) -> None:
 def _judge_codes(trial, decoder, *rest):
     weights, (way, errors) = [*decoder.parameters()], _way(decoder, *rest)
     before = [(weight.detach().clone(), weight.grad.clone()) for weight in weights]
+    frozen = [not weight.requires_grad for weight in weights]
     given = trial(decoder, *rest)
     for weight, (value, gradient) in zip(weights, before, strict=True):
         if not torch.equal(weight, value):
             trial.wrong("changed the weights of the decoder.", TRAINED)
-        if not weight.requires_grad:
-            trial.wrong("left the decoder frozen.", FROZEN)
         if weight.grad is None or not torch.equal(weight.grad, gradient):
             trial.wrong("left something else in the .grad of the decoder.", BACKWARD)
+    if frozen != [not weight.requires_grad for weight in weights]:
+        trial.wrong("left another requires_grad in the decoder.", FROZEN)
+    if rest[1].requires_grad:
+        trial.wrong("left a requires_grad on the codes that it was given.", GIVEN)
     if getattr(given.value, "requires_grad", False):
         trial.wrong("gave codes that require a gradient.", GRAPH)
     best = way[errors.argmin(dim=0), torch.arange(way.shape[1])]
@@ -312,6 +376,12 @@ def _(decoder, images, codes, steps, rate):
 @improve.mistake("A step can overshoot. What if the code before it drew the image better?")
 def _(*parts):
     return _way(*parts)[0][-1]
+
+
+@improve.mistake("The code that was given counts, too. What if no step betters it?")
+def _(*parts):
+    way, errors = _way(*parts)
+    return way[1 + errors[1:].argmin(dim=0), torch.arange(way.shape[1])]
 
 
 @improve.mistake("Images do not mix: one has its best code after three steps, another after five.")
@@ -330,6 +400,16 @@ def _(decoder, images, codes, steps, rate):
     return improve.answer(decoder, images, codes, steps, rate / images.numel())
 
 
+@improve.mistake("Does an image take shorter steps, the more images or pixels there are?")
+def _(decoder, images, codes, steps, rate):
+    return improve.answer(decoder, images, codes, steps, rate / len(images))
+
+
+@improve.mistake("Does an image take shorter steps, the more images or pixels there are?")
+def _(decoder, images, codes, steps, rate):
+    return improve.answer(decoder, images, codes, steps, rate / images[0].numel())
+
+
 @improve.mistake(BACKWARD)
 def _(decoder, images, *rest):
     (images - decoder(rest[0])).square().sum().backward()
@@ -339,6 +419,18 @@ def _(decoder, images, *rest):
 @improve.mistake(FROZEN)
 def _(decoder, *rest):
     return improve.answer(decoder.requires_grad_(False), *rest)
+
+
+@improve.mistake(FROZEN)
+def _(decoder, *rest):
+    codes = improve.answer(decoder.requires_grad_(False), *rest)
+    decoder.requires_grad_(True)
+    return codes
+
+
+@improve.mistake(GIVEN)
+def _(decoder, images, codes, *rest):
+    return improve.answer(decoder, images, codes.requires_grad_(), *rest)
 
 
 @improve.mistake(TRAINED)

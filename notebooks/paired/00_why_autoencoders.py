@@ -601,7 +601,7 @@ ex.translation.check(translation)
 # ex.translation.solution()
 
 # %% [markdown]
-# ### 00.5 · Axes in order *(hard, 10 minutes)*
+# ### 00.5 · Axes in order *(medium, 10 minutes)*
 #
 # What could give the axes an order? Hide a random tail of each code while training: the first number is always there,
 # and must carry most. Write `hide_tail(codes, kept)`: of the code n in `codes`, (N, K), only the first `kept[n]` numbers

@@ -515,8 +515,8 @@ ex.DenseByHand.check(DenseByHand)
 #
 # The lesson's `convolve` knows one image, one channel and one filter. Write `apply_filters(images, weight, bias,
 # padding)` for images (N, C, H, W), weight (O, C, k, k) and bias (O,): surround the images with `padding` zeros, and
-# return the O feature maps of each, one number for every place where the window fits. Loops over the places are
-# fine; gradients must come through.
+# return the O feature maps of each, one number for every place where the window fits, without `conv2d`. Loops over
+# the places are fine; gradients must come through.
 
 
 # %%
@@ -531,7 +531,7 @@ ex.apply_filters.check(apply_filters)
 # %% [markdown]
 # ### 01.4 · Dropout that keeps *(medium, 10 minutes)*
 #
-# Write `KeepDropout(keep)` without `nn.Dropout`. In training mode each number of its input, of any shape, stays with the
+# Write `KeepDropout(keep)`. In training mode each number of its input, of any shape, stays with the
 # probability `keep`, independently of the others, and is then divided by `keep`; the rest becomes zero. In
 # evaluation mode nothing happens.
 

@@ -492,7 +492,7 @@ ex.StridedDecoder.check(StridedDecoder)
 #
 # Write `receptive_field(layers)`. `layers` is a list of pairs (kernel, stride), one for each convolution, the
 # first being nearest to the image; return how many pixels on a side a number behind the last one sees, away from
-# the border. `[(5, 1), (5, 1)]` gives 9, and an empty list 1: a pixel sees itself.
+# the border (no stride exceeds its kernel). `[(5, 1), (5, 1)]` gives 9, and an empty list 1: a pixel sees itself.
 
 
 # %%

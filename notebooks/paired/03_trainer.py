@@ -604,7 +604,7 @@ ex.training_step.check(training_step)
 # %% [markdown]
 # ### 03.2 · Batches
 #
-# *(easy, 5 minutes)* Every epoch needs new ones. Return (or `yield`) pairs of batches, `x` and `y` both
+# *(easy, 5 minutes)* Every epoch needs new batches. Return (or `yield`) pairs of batches, `x` and `y` both
 # shuffled with one order, that is another one at every call. Each has `size` rows, the last one as many as are
 # left.
 
@@ -639,8 +639,8 @@ ex.evaluate.check(evaluate)
 # ### 03.4 · A large batch in a small memory
 #
 # *(hard, 8 minutes)* Make the *one* step of exercise 1, from the gradient of the whole batch, without ever
-# sending more than `size` rows through the model at once. Return the loss of the whole batch, a plain number.
-# The last piece may be smaller.
+# sending more than `size` rows through the model at once, nor keeping the graph of more. Return the loss of the
+# whole batch, a plain number. The last piece may be smaller.
 
 
 # %%

@@ -481,7 +481,7 @@ ex.to_pixels.check(to_pixels)
 # ### 04.4 · The first baseline
 #
 # *(medium, 4 minutes)* `train` and `test` are images (N, 1, H, W). Return the mean squared error, a plain
-# number, of the rival that draws the mean image for every test image. What may it learn from?
+# number, of the rival that draws the mean image for every test image. (From which images may it take that?)
 
 
 # %%

@@ -520,7 +520,8 @@ from convae_lib.exercises import lesson05 as ex
 # %% [markdown]
 # ### 05.1 · Image by image
 #
-# *(easy, 2 minutes)* Both are (N, C, H, W). Return the mean squared error of each image, (N,).
+# *(easy, 2 minutes)* `images` and `reconstructions` are (N, C, H, W). Return the mean squared error of each
+# image, a tensor (N,).
 
 
 # %%
@@ -553,7 +554,7 @@ ex.quantised.check(quantised)
 # %% [markdown]
 # ### 05.3 · Judging an alarm
 #
-# *(medium, 6 minutes)* `errors` (N,) has one error for each image, and `strange` (N,), of type `torch.bool`,
+# *(easy, 4 minutes)* `errors` (N,) has one error for each image, and `strange` (N,), of type `torch.bool`,
 # says which of the images are no digits. Return the share of all pairs of a stranger and a digit in which the
 # stranger has the larger error. Pairs with equal errors count half.
 
