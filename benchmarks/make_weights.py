@@ -6,13 +6,17 @@ import sys
 from pathlib import Path
 
 import torch
-from recipes import BETTER, LESSON, fit
+from recipes import BETTER, LESSON, SECOND_LOOK, fit
 from safetensors.torch import save_file
 
 from convae_lib import load_mnist
 
 WEIGHTS = Path(__file__).parents[1] / "convae_lib" / "weights"
-SHIPPED = {"lesson": (LESSON, torch.float32), "better": (BETTER, torch.float16)}
+SHIPPED = {
+    "lesson": (LESSON, torch.float32),
+    "better": (BETTER, torch.float16),
+    "second_look": (SECOND_LOOK, torch.float16),
+}
 
 
 def without(images, excluded):

@@ -4,7 +4,7 @@ import make_weights
 import torch
 from safetensors.torch import load_model
 
-from convae_lib import Autoencoder, ResidualAutoencoder
+from convae_lib import Autoencoder, ResidualAutoencoder, SecondLook
 
 
 def test_every_copy_of_an_excluded_image_is_left_out_and_the_others_stay_in_order(embedded):
@@ -24,5 +24,6 @@ def test_the_command_writes_weights_that_load(embedded, tmp_path, monkeypatch, c
     monkeypatch.setenv("CONVAE_OFFLINE", "0")
     make_weights.main(tmp_path)
     assert "lesson: training on 80 images" in capsys.readouterr().out
-    assert load_model(Autoencoder(), tmp_path / "lesson.safetensors") == (set(), [])
-    assert load_model(ResidualAutoencoder(), tmp_path / "better.safetensors") == (set(), [])
+    networks = {"lesson": Autoencoder, "better": ResidualAutoencoder, "second_look": SecondLook}
+    for name, network in networks.items():
+        assert load_model(network(), tmp_path / f"{name}.safetensors") == (set(), [])

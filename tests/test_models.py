@@ -9,11 +9,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from convae_lib import Autoencoder, Decoder, Encoder, load_pretrained, mean_error, pca_baseline
-from convae_lib.models import ResidualAutoencoder, ResidualDecoder, ResidualEncoder
+from convae_lib.models import ResidualAutoencoder, ResidualDecoder, ResidualEncoder, SecondLook
 
 SHAPES = [(1, 28, 28), (3, 32, 32), (3, 16, 24), (1, 8, 8)]
-SmallResidual = partial(ResidualAutoencoder, width=4)
-both = pytest.mark.parametrize("network", [Autoencoder, SmallResidual], ids=["plain", "residual"])
+SmallResidual = partial(ResidualAutoencoder, width=4, neurons=9)
+SmallLook = partial(SecondLook, width=4, neurons=9)
+NETWORKS = {"plain": Autoencoder, "residual": SmallResidual, "second look": SmallLook}
+every = pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
 
 
 def plain_autoencoder(hidden_dim, channels, height, width):
@@ -39,25 +41,40 @@ class PlainBlock(nn.Sequential):
         return x + super().forward(x)
 
 
-def plain_residual_autoencoder(hidden_dim, channels, height, width, filters=4):
-    size = filters * height * width // 16
+def plain_residual_autoencoder(hidden_dim, channels, height, width, seen=1):
+    size = 4 * height * width // 16
     encoder = nn.Sequential(
-        *(nn.Conv2d(channels, filters, 4, stride=4), PlainBlock(filters), nn.GELU(), nn.Flatten()),
-        *(nn.Linear(size, 512), nn.GELU(), nn.Linear(512, hidden_dim)),
+        *(nn.Conv2d(seen * channels, 4, 4, stride=4), PlainBlock(4), nn.GELU(), nn.Flatten()),
+        *(nn.Linear(size, 9), nn.GELU(), nn.Linear(9, hidden_dim)),
     )
     decoder = nn.Sequential(
-        *(nn.Linear(hidden_dim, 512), nn.GELU(), nn.Linear(512, size)),
-        *(nn.Unflatten(1, (filters, height // 4, width // 4)), PlainBlock(filters), nn.GELU()),
-        *(nn.Conv2d(filters, 16 * channels, 3, padding=1), nn.Tanh(), nn.PixelShuffle(4)),
+        *(nn.Linear(hidden_dim, 9), nn.GELU(), nn.Linear(9, size)),
+        *(nn.Unflatten(1, (4, height // 4, width // 4)), PlainBlock(4), nn.GELU()),
+        *(nn.Conv2d(4, 16 * channels, 3, padding=1), nn.Tanh(), nn.PixelShuffle(4)),
     )
     return nn.Sequential(encoder, decoder)
 
 
+class PlainLook(nn.Sequential):
+    def __init__(self, hidden_dim, *shape):
+        encoder, decoder = plain_residual_autoencoder(hidden_dim, *shape, seen=2)
+        super().__init__(decoder, encoder)
+        self.start = torch.zeros(3, hidden_dim)
+
+    def forward(self, x):
+        return self[0](self.code(x))
+
+    def code(self, x):
+        first = self[1](torch.cat([x, x - self[0](self.start)], dim=1))
+        return first + self[1](torch.cat([x, x - self[0](first)], dim=1))
+
+
+PLAIN = plain_autoencoder, plain_residual_autoencoder, PlainLook
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize(
-    ("network", "plain"),
-    [(Autoencoder, plain_autoencoder), (SmallResidual, plain_residual_autoencoder)],
-    ids=["plain", "residual"],
+    ("network", "plain"), [*zip(NETWORKS.values(), PLAIN, strict=True)], ids=NETWORKS
 )
 def test_a_network_equals_the_same_in_plain_torch_values_and_gradients(network, plain, shape):
     ours, theirs = network(5, image_shape=shape), plain(5, *shape)
@@ -67,7 +84,8 @@ def test_a_network_equals_the_same_in_plain_torch_values_and_gradients(network, 
     images = torch.randn(3, *shape)
     reconstruction, code = ours(images)
     assert reconstruction.shape == images.shape and code.shape == (3, 5)
-    torch.testing.assert_close(code, theirs[0](images))
+    expected = theirs.code(images) if plain is PlainLook else theirs[0](images)
+    torch.testing.assert_close(code, expected)
     torch.testing.assert_close(reconstruction, theirs(images))
     F.mse_loss(reconstruction, images).backward()
     F.mse_loss(theirs(images), images).backward()
@@ -81,17 +99,18 @@ def test_the_parameters_are_as_many_as_counted_by_hand():
 
     convolutions = (1 * 25 + 1) * 14 + (14 * 25 + 1) * 7 + (7 * 25 + 1) * 14 + (14 * 25 + 1) * 1
     assert count(Autoencoder()) == convolutions + 5489 * 28 + 29 * 5488 == 318_480
-    blocks = 2 * 2 * (64 * 9 + 1) * 64
-    patches = (16 + 1) * 64 + (64 * 9 + 1) * 16
-    dense = (64 * 49 + 1) * 512 + 513 * 28 + 29 * 512 + 513 * 64 * 49
-    assert count(ResidualAutoencoder()) == blocks + patches + dense == 3_402_156
+    blocks = 2 * 2 * (32 * 9 + 1) * 32
+    patches = (16 + 1) * 32 + (32 * 9 + 1) * 16
+    dense = (32 * 49 + 1) * 84 + 85 * 28 + 29 * 84 + 85 * 32 * 49
+    assert count(ResidualAutoencoder()) == blocks + patches + dense == 312_052
+    assert count(SecondLook()) == count(ResidualAutoencoder()) + 16 * 32
     pairs = (Encoder, Decoder, Autoencoder), (ResidualEncoder, ResidualDecoder, ResidualAutoencoder)
     for pair in pairs:  # the defaults of each part are those of the whole
         encoder, decoder, whole = ([p.shape for p in part().parameters()] for part in pair)
         assert encoder + decoder == whole
 
 
-@both
+@every
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
 def test_a_network_computes_in_its_own_number_type_and_under_autocast(network, dtype):
     images, model, near = torch.randn(2, 1, 28, 28), network(4), {"atol": 0.05, "rtol": 0.05}
@@ -101,11 +120,11 @@ def test_a_network_computes_in_its_own_number_type_and_under_autocast(network, d
     with torch.autocast("cpu", torch.bfloat16):
         for pixels in (images, images.bfloat16()):
             actual = model(pixels)
-            assert {part.dtype for part in actual} == {torch.bfloat16}
+            assert actual[0].dtype == torch.bfloat16
             torch.testing.assert_close([*map(Tensor.float, actual)], [*expected], **near)
 
 
-@both
+@every
 def test_a_network_can_be_compiled_exported_copied_pickled_and_run_on_the_meta_device(network):
     model = network(4, image_shape=[3, 8, 12]).eval()
     images = torch.randn(4, 8, 12, 3).permute(0, 3, 1, 2)  # in another memory format
@@ -123,9 +142,23 @@ def test_a_network_can_be_compiled_exported_copied_pickled_and_run_on_the_meta_d
     assert reconstruction.is_meta and reconstruction.shape == images.shape and code.shape == (4, 4)
 
 
+def test_every_further_look_adds_to_the_code():
+    model, images = SmallLook(4), torch.randn(3, 1, 28, 28)
+    for model.looks in (1, 2, 3):
+        reconstruction, code = model(images)
+        step = model.encoder(torch.cat([images, images - reconstruction], dim=1))
+        further = copy.deepcopy(model)
+        further.looks += 1
+        torch.testing.assert_close(further(images)[1], code + step)
+
+
 @pytest.mark.parametrize(
     ("name", "network", "lowest", "highest"),
-    [("lesson", Autoencoder, 0.06, 0.08), ("better", ResidualAutoencoder, 0.008, 0.0153)],
+    [
+        ("lesson", Autoencoder, 0.06, 0.08),
+        ("better", ResidualAutoencoder, 0.009, 0.0135),
+        ("second_look", SecondLook, 0.008, 0.0115),
+    ],
 )
 def test_a_pretrained_network_reaches_its_error_with_28_numbers_and_shares_nothing(
     data, name, network, lowest, highest
@@ -142,20 +175,23 @@ def test_a_pretrained_network_reaches_its_error_with_28_numbers_and_shares_nothi
 
 @pytest.mark.parametrize("name", ["Lesson", []])
 def test_an_unknown_pretrained_name_is_refused(name):
-    with pytest.raises(ValueError, match=r"^name must be one of \['better', 'lesson'\], got "):
+    with pytest.raises(
+        ValueError, match=r"^name must be one of \['better', 'lesson', 'second_look'\], "
+    ):
         load_pretrained(name)
 
 
-@pytest.mark.parametrize("part", [Encoder, Decoder, ResidualEncoder, ResidualDecoder])
+@pytest.mark.parametrize("part", [Encoder, Decoder, ResidualEncoder, ResidualDecoder, SecondLook])
 def test_wrong_image_shapes_and_sizes_are_refused(part):
-    residual = part in (ResidualEncoder, ResidualDecoder)
+    residual = part not in (Encoder, Decoder)
     shapes = [28, (28, 28), (0, 28, 28), (1.0, 28, 28), (1, 28, 28, 1), (1, -4, 8), "abc"]
     for shape in shapes + [(1, 30, 28), (1, 28, 30)] * residual:
         got = ", the sides divisible by 4" * residual + f", got {shape}; crop"
         message = re.escape(f"image_shape must be (channels, height, width){got}")
         with pytest.raises(ValueError, match=f"^{message}"):
             part(image_shape=shape)
-    for name in ["hidden_dim"] + ["width"] * residual:
+    counts = ["hidden_dim"] + ["width", "neurons"] * residual + ["looks"] * (part is SecondLook)
+    for name in counts:
         with pytest.raises(ValueError, match=f"^{name} must be at least 1, got 0; pass 1 or more"):
             part(**{name: 0})
         with pytest.raises(TypeError, match=f"^{name} must be a whole number, got 2.5"):
@@ -167,8 +203,8 @@ images = torch.zeros(2, 1, 28, 28)
 
 @pytest.mark.parametrize(
     "network",
-    [Autoencoder(2), SmallResidual(2), pca_baseline(torch.randn(9, 1, 28, 28), 2)],
-    ids=["plain", "residual", "linear"],
+    [network(2) for network in NETWORKS.values()] + [pca_baseline(torch.randn(9, 1, 28, 28), 2)],
+    ids=[*NETWORKS, "linear"],
 )
 @pytest.mark.parametrize(
     ("wrong", "error", "message"),
