@@ -1,8 +1,9 @@
-"""Measure what the course claims: `make bench`, an hour and a half on two quiet cores.
+"""Measure what the course claims: `make bench`, three hours on two quiet cores.
 
-python benchmarks/bench.py [ablation] [code_sizes] [speed]   measure all, or only these
-QUICK=1 python benchmarks/bench.py                           two minutes: does everything run?
-python benchmarks/bench.py table                             write README.md from the results
+python benchmarks/bench.py [PART …]      measure all, or only these: tuning, ablation, bottleneck,
+                                         code_sizes, probes, pace, speed
+QUICK=1 python benchmarks/bench.py       two minutes: does everything run?
+python benchmarks/bench.py table         write README.md from the results
 
 Each finished row is kept in build/bench, where the same command goes on after a kill; delete that
 folder to start afresh. When all is measured, the rows move to benchmarks/results.
@@ -16,15 +17,19 @@ import sys
 from collections import namedtuple
 from datetime import UTC, datetime
 from functools import partial
+from inspect import cleandoc
+from itertools import product
 from pathlib import Path
 
 import evaluation
 import maps
 import pandas as pd
 import sklearn
+import studies
 import torch
 import training
-from studies import CODE_SIZES, STUDIES, ablation, code_sizes
+from recipes import TUNED
+from studies import CODE_SIZES, DESCRIPTIONS, NETWORKS, RECIPES, STEPS, STUDIES
 
 from convae_lib import load_mnist
 
@@ -37,12 +42,28 @@ INTRODUCTION = """# Results
 
 Medians over seeds 0, 1 and 2, with the range where they differ. Contenders take turns, and *times
 convae_lib's* divides the seconds of one and the same turn."""
-PARTS = {"ablation": ablation, "code_sizes": code_sizes}
+KEYS = {  # of the parts but speed, and what a line of their tables is about
+    "tuning": ["name", "epochs", "steps", "lr", "weight_decay"],
+    "ablation": ["name"],
+    "bottleneck": ["network", "steps"],
+    "code_sizes": ["code_size"],
+    "probes": ["description", "of"],
+    "pace": ["name"],
+}
+PARTS = {part: getattr(studies, part) for part in KEYS}
 PARTS["speed"] = lambda images, comparison, **case: SCRIPTS[comparison].measure(images, **case)
-CASES = {  # what distinguishes a part's rows; each is measured with every seed, but PCA
+CASES = {  # what distinguishes a part's rows; each is measured with every seed, if it names none
+    "tuning": [
+        {"name": name, "seed": 0} | dict(zip(options, values, strict=True))
+        for name, options in TUNED.items()
+        for values in product(*options.values())
+    ],
     "ablation": [{"study": "baseline", "name": "PCA-28", "seed": 0}]
     + [{"study": study, "name": name} for study in STUDIES for name in STUDIES[study]],
+    "bottleneck": [{"network": network, "steps": steps} for network in NETWORKS for steps in STEPS],
     "code_sizes": [{"code_size": size} for size in CODE_SIZES],
+    "probes": [{"description": d, "of": of} for d in DESCRIPTIONS for of in ("codes", "map")],
+    "pace": [{"name": name} for name in RECIPES],
     "speed": [{"comparison": c, "contender": n} for c in SCRIPTS for n in SCRIPTS[c].CONTENDERS],
 }
 
@@ -73,13 +94,15 @@ def run(measure, cases, seeds, path):
         whole = [line for line in file if line.endswith(b"\n")]  # a kill may cut the last one
         file.truncate(sum(map(len, whole)))
         rows = [json.loads(line) for line in whole]
-        for key in ({"seed": seed} | case for seed in seeds for case in cases[:: (-1) ** seed]):
+        keys = [{"seed": seed} | case for seed in seeds for case in cases[:: (-1) ** seed]]
+        for key in keys:
             if not any(key.items() <= row.items() for row in rows):
                 print(path.stem, *key.values(), sep=", ", flush=True)
                 rows.append(key | measure(**key) | circumstances())
                 file.write(json.dumps(rows[-1]).encode() + b"\n")
                 file.flush()
-    return pd.DataFrame(rows)
+    found = (next(i for i, row in enumerate(rows) if key.items() <= row.items()) for key in keys)
+    return pd.DataFrame(rows[i] for i in dict.fromkeys(found))
 
 
 def table(rows, key):
@@ -87,26 +110,28 @@ def table(rows, key):
     where = "{}, torch {}, scikit-learn {}, {}".format
     runs = dict.fromkeys(where(*run) for run in rows[CIRCUMSTANCES].to_numpy())
     rows = rows.drop(columns=["study", "comparison", "seed", *CIRCUMSTANCES], errors="ignore")
-    cells = rows.dropna(axis="columns", how="all").groupby(key, sort=False).agg(cell).reset_index()
-    lines = [cells.columns, ["---"] * len(cells.columns), *cells.astype(str).to_numpy()]
+    rows = rows.dropna(axis="columns", how="all")
+    cells = rows.groupby(key, sort=False, dropna=False).agg(cell).reset_index()
+    cells[key] = cells[key].map(lambda value: value if isinstance(value, str) else f"{value:g}")
+    lines = [cells.columns, ["---"] * len(cells.columns), *cells.replace("nan", "–").to_numpy()]
     return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), "", *runs])
 
 
 def cell(values):
     form = ",.0f" if values.max() >= 100 else "#.3g"
     low, median, high = (format(value, form) for value in values.quantile([0, 0.5, 1]))
-    return "–" if median == "nan" else median if low == high else f"{median} ({low}–{high})"
+    return median if low == high else f"{median} ({low}–{high})"
 
 
 def tables(folder):
     """All results as Markdown."""
     texts = [INTRODUCTION]
-    for part, key in (("ablation", "name"), ("code_sizes", "code_size")):
-        texts += [PARTS[part].__doc__, table(pd.read_csv(folder / f"{part}.csv"), key)]
+    for part, key in KEYS.items():
+        texts += [cleandoc(PARTS[part].__doc__), table(pd.read_csv(folder / f"{part}.csv"), key)]
     for comparison, rows in pd.read_csv(folder / "speed.csv").groupby("comparison", sort=False):
         ours = rows[rows["contender"] == "convae_lib"].set_index("seed")["seconds"]
         rows.insert(4, "times convae_lib's", rows["seconds"] / rows["seed"].map(ours))
-        texts += [SCRIPTS[comparison].__doc__.strip(), table(rows, "contender")]
+        texts += [SCRIPTS[comparison].__doc__.strip(), table(rows, ["contender"])]
     return "\n\n".join(texts) + "\n"
 
 
