@@ -28,6 +28,8 @@ if "google.colab" in sys.modules:  # installs the course; Colab keeps its own to
 # What it can tell, the code must contain, and in an easy form.
 
 # %%
+from pathlib import Path
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -197,12 +199,11 @@ plt.show()
 assert drawn.shape == (10, 1, 28, 28)
 
 # %% tags=["nbval-ignore-output"]
-mostly = counts.argmax(axis=0)  # the most frequent digit of each cluster
-for own, most in zip(names, mostly, strict=True):
-    if own != most:
-        print(f"the cluster that must be called {own} holds more {most}s than {own}s")
+own = counts[digit, cluster] / counts[:, cluster].sum(axis=0)  # of each cluster: its name's digit
+for name in own.argsort()[:3]:
+    print(f"of the cluster that must be called {name}, {own[name]:.0%} are {name}s")
 print(f"named rightly: {by_hand:.0%} of the test images")
-assert len(set(mostly)) < 10 and 0.4 < by_hand < 0.8
+assert own.min() < 0.5 and 0.4 < by_hand < 0.8
 
 # %% [markdown]
 # Where a digit is split, say into slanted and upright ones, only one half can have its name; the other gets a name that nobody else
@@ -245,7 +246,7 @@ for question in ("kNN", "linear probe"):  # in every draw
 # A difference counts when it has the same sign in all three draws. Four pairs, the smallest and the largest lead of the three, in points:
 
 # %% tags=["nbval-ignore-output"]
-def leads(one, other):
+def leads(one, other, scores=scores):
     lead = 100 * (scores.loc[one, questions] - scores.loc[other, questions])
     return [f"{low:+.0f} to {high:+.0f}" for low, high in zip(lead.min(), lead.max(), strict=True)]
 
@@ -253,7 +254,7 @@ def leads(one, other):
 pairs = [("lesson", "pixels"), ("lesson", "PCA-28"), ("better", "PCA-28"), ("better", "lesson")]
 display(pd.DataFrame({f"{a} over {b}": leads(a, b) for a, b in pairs}, index=questions))
 better_over_lesson = scores.loc["better"] - scores.loc["lesson"]
-assert (better_over_lesson[["100 labels", "k-means"]] > 0).all(axis=None)
+assert (better_over_lesson[["kNN", "linear probe", "100 labels"]] > 0).all(axis=None)
 assert (scores.loc["lesson", "kNN"] - scores.loc["pixels", "kNN"]).abs().max() < 0.05
 
 # %% [markdown]
@@ -263,10 +264,32 @@ assert (scores.loc["lesson", "kNN"] - scores.loc["pixels", "kNN"]).abs().max() <
 #   is to be credited with the difference to this row, not to zero.
 # - The *lesson's* code is level with the pixels, give or take a few points. 784 numbers have become 28, and naming digits has hardly suffered. It
 #   has not gained.
-# - The *better* code leads the lesson's by some points, in every draw with a hundred labels and in clusters; over PCA-28 by a point or two at most
-#   questions, where it leads at all. An error several times smaller buys no more: redrawing an image and naming it are different tasks.
+# - The *better* code leads the lesson's by some points, in every draw and at every question that has labels; over PCA-28 by fewer. An error several times
+#   smaller helps, but not several times: redrawing an image and naming it are different tasks.
 
 # %% [markdown]
+# ## Trained anew
+#
+# Three draws of images, but one network of each kind. Another training starts from other weights and ends in another code, which may answer
+# otherwise. So three networks of each kind were trained, and probed with 5,000 codes to learn from and 5,000 to be asked about, test images all, halved anew
+# each time. The results are stored; `make bench ONLY=probes` remakes them. *Predict:* which of the leads above survive?
+
+# %%
+results = Path("../benchmarks/results")
+if not results.exists():  # in Colab there is only this notebook
+    results = "https://raw.githubusercontent.com/YOUR_GITHUB_NAME/convae-course/main/benchmarks/results"
+guess = None  # "lesson over pixels", "better over lesson", …: those with one sign in every training
+
+stored = pd.read_csv(f"{results}/probes.csv").set_index(["of", "description", "seed"])[questions]
+trainings = stored.loc["codes"]
+print("your guess:", guess)
+pd.DataFrame({f"{a} over {b}": leads(a, b, trainings) for a, b in pairs}, index=questions)
+
+# %% [markdown]
+# In 10,000 test images and three trainings, the better code leads the lesson's at *every* question, every time: a better reconstruction does know the
+# digits better. Over PCA-28 it leads too, but for k-means, where the trainings disagree. And the lesson's code leads over pixels and PCA at next to nothing,
+# as before. What three draws of a thousand images had left open, ten times as many settle.
+#
 # ## A control that can fail
 #
 # Noise was the test of the codes; now the test of the *probes*: labels without meaning. Take 100 training images as references, give each a
@@ -333,7 +356,9 @@ luck = pd.DataFrame(
     index=["10 labels", "100 labels"],
 )
 display(luck.round(3))
-assert luck.iloc[0, 0] > 1.3 * max(luck.iloc[0, 1], luck.iloc[1, 0])
+assert luck.iloc[0, 0] > 1.3 * luck.iloc[1, 0]
+if data.source == "mnist":
+    assert luck.iloc[0, 0] > 1.2 * luck.iloc[0, 1]
 
 # %% [markdown]
 # One label for each digit gives a third to a half, and which ten images you get moves the score more than the choice among pixels, PCA and the trained
@@ -378,8 +403,8 @@ assert mean_gain.loc["kNN"].abs().max() < 5
 # depends on who asks. A linear probe makes more of the lesson's 28 numbers than of their map, as it does of 784 pixels; neighbours hardly care;
 # clusters do *much better with two*.
 #
-# And the gain is not the network's doing. The maps of raw pixels and of PCA-28 gain in clusters nearly as much. What gains is the method, t-SNE
-# and then k-means, which N2D (2020) uses on autoencoders: it likes any description that keeps near images near.
+# And the gain is not the network's doing. The maps of raw pixels and of PCA-28 gain in clusters as the lesson's does, if not as much as the better code's. What
+# gains is the method, t-SNE and then k-means, which N2D (2020) uses on autoencoders: it likes any description that keeps near images near.
 
 # %% tags=["hide-input"]
 figure, axes = plt.subplots(1, 2, figsize=(9, 3), sharey=True, layout="constrained")
@@ -391,7 +416,7 @@ for ax, question in zip(axes, ("linear probe", "k-means"), strict=True):
     ax.set(title=question, xlim=(0, 1), ylim=(3.5, -0.5), xlabel="accuracy on test images")
 axes[0].set_yticks(range(4), described)
 axes[1].legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
-figure.suptitle("Maps gain what k-means needs, with a network or without, and lose what a linear probe needs")
+figure.suptitle("Maps gain what k-means needs, with a network or without, and most lose what a linear probe needs")
 plt.show()
 
 # %% [markdown]
@@ -419,12 +444,11 @@ plt.show()
 #
 # - Ask a code by neighbours, a linear probe with a penalty of its own, clusters, few labels: fitted on training codes, scored on test codes.
 # - Keep noise, pixels, PCA, an untrained network and labels without meaning beside it.
-# - Tell causes apart: a much better reconstruction names digits a little better; maps gain in clusters, whatever they are drawn from; with ten
+# - Tell causes apart: a much better reconstruction names digits some points better; maps gain in clusters, whatever they are drawn from; with ten
 #   labels, luck decides.
 #
 # **An honest limit.** The digits are an easy question: pixels answer it. On photographs, descriptions differ far more, and reconstruction is known to
-# be a poor teacher of classes. And each network here was trained
-# once: three draws of images say nothing about another training, which could turn a lead of a few points.
+# be a poor teacher of classes. And three trainings differ by their luck only: another architecture with the same error may know more, or less.
 
 # %% [markdown]
 # ## Exercises
