@@ -13,7 +13,7 @@
 # - find out which part of a network holds it back, and build one that looks twice.
 #
 # *Before you start:* [07 · Probing the code](07_probing_the_code.ipynb), and lesson 04 for the recipe that is mended here.
-# *Time:* two minutes on two cores.
+# *Time:* one minute on two cores.
 
 # %%
 import sys
