@@ -562,7 +562,7 @@ for network in (Autoencoder(), ResidualAutoencoder(), SecondLook()):
 
 # %% [markdown]
 # The same as the library's, with 512 parameters more than the better network: filters for the second channel. It was trained like the better one, for
-# 24 epochs, since a step takes twice as long. *Predict:* it has always looked twice. What will a third look do, and a fourth?
+# 24 epochs, since a step takes two and a half times as long. *Predict:* it has always looked twice. What will a third look do, and a fourth?
 
 # %% tags=["nbval-ignore-output"]
 guess = None  # your error after three looks
@@ -601,7 +601,7 @@ table.round({column: 4 if column[0] == "test_error" else 2 for column in table})
 # - Find a bottleneck by freezing everything else. A third of the error was the encoder's; an encoder that sees what it missed wins half of that back.
 #
 # **An honest limit.** Credit depends on the order of the changes: whatever comes first has the most left to gain. Three seeds show the luck of a
-# training, not that of the test set, whose 10,000 images leave a standard error of about one percent. And the error is still a mean square over pixels: it asks
+# training, not that of the test set, whose 10,000 images leave a standard error of nearly one percent. And the error is still a mean square over pixels: it asks
 # for the average of all images that a code could mean, which is why what is lost is lost to blur.
 
 # %% [markdown]
