@@ -2,11 +2,11 @@
 
 - data: MNIST and any other images as tensors (lessons 00, 04)
 - layers: the dense and the convolutional layer, a residual block (01, 08)
-- models: the source lesson's autoencoder, two better ones, PCA as one (02, 08, 00)
+- models: the source lesson's autoencoder, better ones, one that draws, PCA (02, 08, 10, 00)
 - training: the trainer and what it remembers (03)
-- evaluation: reconstructions, their errors, the baseline (00 to 08)
+- evaluation: reconstructions, their errors, the baseline (00 to 10)
 - codes: maps of a code, and questions to it (06, 07)
-- plots: the figures (00 to 08)
+- plots: the figures (00 to 10)
 """
 
 from . import _torchvision  # noqa: F401 - first: it lets the others import torchvision
@@ -23,6 +23,8 @@ from .models import (
     ResidualDecoder,
     ResidualEncoder,
     SecondLook,
+    VariationalAutoencoder,
+    VariationalLoss,
     load_pretrained,
 )
 from .plots import DIGIT_COLORS, display_image, plot_embedding, plot_history, show_reconstructions
@@ -32,8 +34,8 @@ from .training import History, PyTorchTrainer, permute_data
 __all__ = [
     "DIGIT_COLORS", "Autoencoder", "ConvLayer", "Decoder", "DenseLayer", "Encoder", "History",
     "ImageData", "LinearAutoencoder", "PyTorchTrainer", "ResidualAutoencoder", "ResidualBlock",
-    "ResidualDecoder", "ResidualEncoder", "SecondLook", "display_image", "embedding_quality",
-    "from_dataset", "load_mnist", "load_pretrained", "mean_error", "pca_baseline", "permute_data",
-    "plot_embedding", "plot_history", "probe_codes", "reconstruct", "reconstruction_error",
-    "scale_images", "show_reconstructions", "tsne_embedding",
+    "ResidualDecoder", "ResidualEncoder", "SecondLook", "VariationalAutoencoder", "VariationalLoss",
+    "display_image", "embedding_quality", "from_dataset", "load_mnist", "load_pretrained",
+    "mean_error", "pca_baseline", "permute_data", "plot_embedding", "plot_history", "probe_codes",
+    "reconstruct", "reconstruction_error", "scale_images", "show_reconstructions", "tsne_embedding",
 ]

@@ -1,4 +1,5 @@
 import copy
+import math
 import pickle
 import re
 from functools import partial
@@ -6,15 +7,28 @@ from functools import partial
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.distributions import Normal, kl_divergence
 from torch.nn import functional as F
 
-from convae_lib import Autoencoder, Decoder, Encoder, load_pretrained, mean_error, pca_baseline
+from convae_lib import (
+    Autoencoder,
+    Decoder,
+    Encoder,
+    PyTorchTrainer,
+    VariationalAutoencoder,
+    VariationalLoss,
+    load_pretrained,
+    mean_error,
+    pca_baseline,
+)
 from convae_lib.models import ResidualAutoencoder, ResidualDecoder, ResidualEncoder, SecondLook
 
 SHAPES = [(1, 28, 28), (3, 32, 32), (3, 16, 24), (1, 8, 8)]
 SmallResidual = partial(ResidualAutoencoder, width=4, neurons=9)
 SmallLook = partial(SecondLook, width=4, neurons=9)
+SmallVariational = partial(VariationalAutoencoder, width=4, neurons=9)
 NETWORKS = {"plain": Autoencoder, "residual": SmallResidual, "second look": SmallLook}
+NETWORKS |= {"variational": SmallVariational}
 every = pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
 
 
@@ -69,7 +83,21 @@ class PlainLook(nn.Sequential):
         return first + self[1](torch.cat([x, x - self[0](first)], dim=1))
 
 
-PLAIN = plain_autoencoder, plain_residual_autoencoder, PlainLook
+class PlainVariational(nn.Sequential):
+    def __init__(self, hidden_dim, *shape):
+        _, decoder = plain_residual_autoencoder(hidden_dim, *shape)
+        encoder, _ = plain_residual_autoencoder(2 * hidden_dim, *shape)
+        super().__init__(decoder, encoder)
+        self.hidden_dim = hidden_dim
+
+    def forward(self, x):
+        return self[0](self.code(x))
+
+    def code(self, x):
+        return self[1](x)[:, : self.hidden_dim]
+
+
+PLAIN = plain_autoencoder, plain_residual_autoencoder, PlainLook, PlainVariational
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -84,7 +112,7 @@ def test_a_network_equals_the_same_in_plain_torch_values_and_gradients(network, 
     images = torch.randn(3, *shape)
     reconstruction, code = ours(images)
     assert reconstruction.shape == images.shape and code.shape == (3, 5)
-    expected = theirs.code(images) if plain is PlainLook else theirs[0](images)
+    expected = theirs.code(images) if hasattr(theirs, "code") else theirs[0](images)
     torch.testing.assert_close(code, expected)
     torch.testing.assert_close(reconstruction, theirs(images))
     F.mse_loss(reconstruction, images).backward()
@@ -104,6 +132,7 @@ def test_the_parameters_are_as_many_as_counted_by_hand():
     dense = (32 * 49 + 1) * 84 + 85 * 28 + 29 * 84 + 85 * 32 * 49
     assert count(ResidualAutoencoder()) == blocks + patches + dense == 312_052
     assert count(SecondLook()) == count(ResidualAutoencoder()) + 16 * 32
+    assert count(VariationalAutoencoder()) == count(ResidualAutoencoder()) + 85 * 28 == 314_432
     pairs = (Encoder, Decoder, Autoencoder), (ResidualEncoder, ResidualDecoder, ResidualAutoencoder)
     for pair in pairs:  # the defaults of each part are those of the whole
         encoder, decoder, whole = ([p.shape for p in part().parameters()] for part in pair)
@@ -152,6 +181,85 @@ def test_every_further_look_adds_to_the_code():
         torch.testing.assert_close(further(images)[1], code + step)
 
 
+def variational(hidden_dim, shape, **options):
+    """A small network, not as shy as new ones are, and its loss."""
+    model = SmallVariational(hidden_dim, image_shape=shape)
+    nn.init.normal_(model.encoder.dense2.linear.weight, std=0.3)
+    nn.init.normal_(model.decoder.dense1.linear.weight, std=1.0)
+    return model, VariationalLoss(model, **options)
+
+
+@pytest.mark.parametrize("mode", [True, False])
+def test_a_variational_code_is_the_mean_in_every_mode_and_its_loss_draws_in_every_mode(mode):
+    model, loss = variational(3, (1, 8, 8))
+    loss.train(mode)
+    x = torch.randn(5, 1, 8, 8)
+    (reconstruction, code), again = model(x), model(x)
+    assert torch.equal(code, again[1]) and torch.equal(reconstruction, again[0])
+    torch.testing.assert_close(code, model.encoder(x)[:, :3])
+    assert not torch.equal(loss(x), loss(x))
+
+
+@pytest.mark.parametrize(("weight", "variance"), [(1.0, 0.02), (0, 0.5), (4.5, 3)])
+def test_the_variational_loss_is_what_torchs_distributions_say_values_and_gradients(
+    weight, variance
+):
+    model, loss = variational(3, (2, 4, 8), weight=weight, variance=variance)
+    x = torch.randn(5, 2, 4, 8)
+    torch.manual_seed(7)
+    found, state = loss(x), torch.get_rng_state()
+    torch.manual_seed(7)
+    outputs = model.encoder(x)
+    coded = Normal(outputs[:, :3], outputs[:, 3:].exp().sqrt())
+    noise = torch.randn(5, 3)
+    assert torch.equal(torch.get_rng_state(), state)  # it draws once
+    seen = Normal(model.decoder(coded.mean + coded.stddev * noise), math.sqrt(variance))
+    constant = 64 / 2 * math.log(2 * math.pi * variance)
+    distortion = -seen.log_prob(x).sum(dim=(1, 2, 3)) - constant
+    rates = kl_divergence(coded, Normal(0, 1))
+    expected = distortion + weight * rates.sum(dim=1)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    torch.manual_seed(7)
+    torch.testing.assert_close([*loss.terms(x)], [distortion, rates], rtol=1e-4, atol=1e-4)
+    both = [torch.autograd.grad(total.mean(), [*model.parameters()]) for total in (found, expected)]
+    torch.testing.assert_close(*both, rtol=1e-3, atol=1e-4)
+
+
+def test_the_variational_loss_bounds_the_improbability_of_every_image():
+    model, loss = variational(1, (1, 4, 4), variance=0.5)
+    x = torch.randn(6, 1, 4, 4)
+    codes, step = torch.linspace(-8, 8, 2001), 16 / 2000
+    with torch.no_grad():
+        errors = (x[:, None] - model.decoder(codes[:, None])).square().sum(dim=(2, 3, 4))
+        logs = Normal(0, 1).log_prob(codes) - errors / (2 * 0.5)  # (6, 2001)
+        improbability = -(logs + math.log(step)).logsumexp(dim=1)  # but for the loss's constant
+        losses = torch.stack([loss(x) for _ in range(2000)])
+        above = losses.mean(dim=0) - improbability
+        assert (above > 3 * losses.std(dim=0) / 2000**0.5).all() and above.min() < 5
+
+
+def test_the_trainer_trains_a_variational_loss_and_repeats(embedded):
+    x, nothing, trained = embedded.train_images[:128], torch.zeros(128), []
+    for _ in range(2):
+        torch.manual_seed(1)
+        model = SmallVariational(4)
+        optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+        trainer = PyTorchTrainer(VariationalLoss(model), optimizer, nn.L1Loss())
+        trainer.fit(x, nothing, x, nothing, epochs=10, seed=2)
+        trained.append(copy.deepcopy(model).state_dict())
+    first, last = trainer.history.batch_losses[0], trainer.history.batch_losses[-1]
+    assert last < 0.7 * first
+    for name, weights in trained[0].items():
+        assert torch.equal(weights, trained[1][name])
+
+
+@pytest.mark.parametrize(("weight", "variance"), [(-1, 0.1), (1, 0), (float("nan"), 1), (1, -2)])
+def test_a_variational_loss_refuses_what_is_no_loss(weight, variance):
+    got = f"got {weight} and {variance}; try 1.0"
+    with pytest.raises(ValueError, match=f"^weight must be at least 0, and variance .*{got}"):
+        VariationalLoss(SmallVariational(), weight, variance=variance)
+
+
 @pytest.mark.parametrize(
     ("name", "network", "lowest", "highest"),
     [
@@ -181,7 +289,10 @@ def test_an_unknown_pretrained_name_is_refused(name):
         load_pretrained(name)
 
 
-@pytest.mark.parametrize("part", [Encoder, Decoder, ResidualEncoder, ResidualDecoder, SecondLook])
+PARTS = Encoder, Decoder, ResidualEncoder, ResidualDecoder, SecondLook, VariationalAutoencoder
+
+
+@pytest.mark.parametrize("part", PARTS)
 def test_wrong_image_shapes_and_sizes_are_refused(part):
     residual = part not in (Encoder, Decoder)
     shapes = [28, (28, 28), (0, 28, 28), (1.0, 28, 28), (1, 28, 28, 1), (1, -4, 8), "abc"]
