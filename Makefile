@@ -25,7 +25,7 @@ execute: $(READY) ## for authors: run paired/*.py and store outputs (make execut
 weights: $(READY) ## for authors: train the shipped networks anew (needs all of MNIST)
 	@$(BIN)/python benchmarks/make_weights.py
 
-bench: $(READY) ## for authors: measure the stored results anew (three hours; QUICK=1: two minutes)
+bench: $(READY) ## for authors: measure the stored results anew (three and a half hours; QUICK=1: two minutes)
 	@$(PIP) -e '.[bench]' && $(BIN)/python benchmarks/bench.py $(ONLY)
 
 links: ## stamp the repository's address everywhere (make links REPO=owner/name)

@@ -1,7 +1,8 @@
-"""Measure what the course claims: `make bench`, three hours on two quiet cores.
+"""Measure what the course claims: `make bench`, three and a half hours on two quiet cores.
 
 python benchmarks/bench.py [PART …]      measure all, or only these: tuning, ablation, bottleneck,
-                                         code_sizes, probes, pace, speed
+                                         code_sizes, probes, pace, denoising, anomalies, weights,
+                                         drawing, speed
 QUICK=1 python benchmarks/bench.py       two minutes: does everything run?
 python benchmarks/bench.py table         write README.md from the results
 
@@ -21,6 +22,7 @@ from inspect import cleandoc
 from itertools import product
 from pathlib import Path
 
+import drawing
 import evaluation
 import maps
 import pandas as pd
@@ -28,6 +30,7 @@ import sklearn
 import studies
 import torch
 import training
+import uses
 from recipes import TUNED
 from studies import CODE_SIZES, DESCRIPTIONS, NETWORKS, RECIPES, STEPS, STUDIES
 
@@ -37,7 +40,9 @@ HERE = Path(__file__).parent
 README, RESULTS, BUILD = HERE / "README.md", HERE / "results", HERE.parent / "build" / "bench"
 SCRIPTS = {"training": training, "evaluation": evaluation, "maps": maps}
 CIRCUMSTANCES = ["machine", "torch", "scikit-learn", "date"]
-Images = namedtuple("Images", "train validation test test_labels")  # (N, 1, 28, 28), in [-1, 1]
+Images = namedtuple(  # (N, 1, 28, 28), in [-1, 1], and (N,)
+    "Images", "train validation test train_labels validation_labels test_labels"
+)
 INTRODUCTION = """# Results
 
 Medians over seeds 0, 1 and 2, with the range where they differ. Contenders take turns, and *times
@@ -49,8 +54,12 @@ KEYS = {  # of the parts but speed, and what a line of their tables is about
     "code_sizes": ["code_size"],
     "probes": ["description", "of"],
     "pace": ["name"],
+    "denoising": ["learned_from"],
+    "anomalies": ["digit"],
+    "weights": ["weight"],
+    "drawing": ["name"],
 }
-PARTS = {part: getattr(studies, part) for part in KEYS}
+PARTS = {part: (vars(studies) | vars(uses) | vars(drawing))[part] for part in KEYS}
 PARTS["speed"] = lambda images, comparison, **case: SCRIPTS[comparison].measure(images, **case)
 CASES = {  # what distinguishes a part's rows; each is measured with every seed, if it names none
     "tuning": [
@@ -64,6 +73,10 @@ CASES = {  # what distinguishes a part's rows; each is measured with every seed,
     "code_sizes": [{"code_size": size} for size in CODE_SIZES],
     "probes": [{"description": d, "of": of} for d in DESCRIPTIONS for of in ("codes", "map")],
     "pace": [{"name": name} for name in RECIPES],
+    "denoising": [{"learned_from": name} for name in uses.LEARNED],
+    "anomalies": [{"digit": digit} for digit in range(10)],
+    "weights": [{"weight": weight} for weight in drawing.WEIGHTS],
+    "drawing": [{"name": name} for name in drawing.CONTENDERS],
     "speed": [{"comparison": c, "contender": n} for c in SCRIPTS for n in SCRIPTS[c].CONTENDERS],
 }
 
@@ -72,9 +85,11 @@ def load(quick):
     data = load_mnist()
     if data.source != "mnist" and not quick:
         sys.exit("The benchmarks need all of MNIST, which was not found (see above).")
-    train, test = data.train_images[: 1200 if quick else None], slice(500 if quick else None)
-    kept = -(len(train) // 12)  # for choosing: the last 5,000 of MNIST's 60,000
-    return Images(train[:kept], train[kept:], data.test_images[test], data.test_labels[test])
+    few, test = slice(1200 if quick else None), slice(500 if quick else None)
+    images, labels = data.train_images[few], data.train_labels[few]
+    kept = -(len(images) // 12)  # for choosing: the last 5,000 of MNIST's 60,000
+    parts = images[:kept], images[kept:], data.test_images[test]
+    return Images(*parts, labels[:kept], labels[kept:], data.test_labels[test])
 
 
 def circumstances():

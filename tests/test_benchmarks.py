@@ -4,6 +4,7 @@ import re
 from unittest.mock import Mock
 
 import bench
+import drawing
 import evaluation
 import maps
 import numpy as np
@@ -13,6 +14,7 @@ import recipes
 import studies
 import torch
 import training
+import uses
 from scipy.spatial.distance import pdist
 from sklearn.manifold import TSNE
 
@@ -23,8 +25,9 @@ STORED = {part: pd.read_csv(bench.RESULTS / f"{part}.csv") for part in bench.PAR
 
 @pytest.fixture
 def tiny(embedded):
-    train, test = embedded.train_images, embedded.test_images
-    return bench.Images(train[:150], train[150:170], test[:60], embedded.test_labels[:60])
+    train, test, labels = embedded.train_images, embedded.test_images, embedded.train_labels
+    images = train[:150], train[150:170], test[:60]
+    return bench.Images(*images, labels[:150], labels[150:170], embedded.test_labels[:60])
 
 
 @pytest.mark.parametrize("name", studies.RECIPES)
@@ -99,6 +102,117 @@ def test_the_divergence_of_a_map_is_what_tsne_found_and_the_formula_gives(embedd
     q = 1 / (1 + pdist(drawn, "sqeuclidean"))
     expected = -np.log(q / q.mean()).mean()  # each code has 30 neighbours, equally near
     assert maps.kl_divergence(np.eye(31), drawn) == pytest.approx(expected, rel=0.003)
+
+
+def test_images_are_spoiled_anew_at_every_training_step_and_not_in_evaluation(tiny):
+    model = uses.Spoiled(torch.nn.Identity(), uses.LEARNED["noise 0.5"][0])
+    one, other = (model(tiny.test) - tiny.test for _ in range(2))
+    assert one.std().item() == pytest.approx(0.5, rel=0.02) and (one != other).all()
+    assert torch.equal(model.eval()(tiny.test), tiny.test)
+    strengths = (uses.add_any_noise(tiny.test) - tiny.test).flatten(1).std(dim=1)
+    nearest = (strengths[:, None] / torch.tensor(uses.NOISES)).log().abs().min(dim=1)
+    assert len({*nearest.indices.tolist()}) == 4 and nearest.values.max() < 0.15
+
+
+def test_exactly_as_many_patches_are_hidden_and_others_in_every_image(tiny):
+    mask = uses.visible(tiny.test, 12, torch.Generator().manual_seed(0))
+    patches = torch.nn.functional.avg_pool2d(mask.float(), 4)  # a share of each patch
+    assert set(patches.unique().tolist()) == {0, 1} and ((patches == 0).sum((1, 2, 3)) == 12).all()
+    assert len({row.numpy().tobytes() for row in mask}) == len(mask)
+    hidden = uses.hide(tiny.test, 12, torch.Generator().manual_seed(0))
+    assert torch.equal(hidden[mask], tiny.test[mask]) and (hidden[~mask] == 0).all()
+
+
+def test_decibels_come_of_the_mean_error_after_clipping():
+    images = torch.tensor([[1.0, -1.0], [0.0, 0.0]])
+    assert uses.psnr(images, images + torch.tensor([0.2, -0.2])) == pytest.approx(
+        10 * np.log10(4 / (0.04 / 2))
+    )
+
+
+def test_without_a_bottleneck_the_image_comes_through(tiny):
+    network = uses.NoBottleneck()
+    for weight in network.amend.parameters():
+        torch.nn.init.zeros_(weight)
+    image, numbers = network(tiny.test)
+    assert torch.equal(image, tiny.test) and numbers.shape == (60, 1568)
+
+
+def test_the_length_of_a_bar_is_half_its_outline_and_scores_are_divided_by_a_power_of_it(tiny):
+    bars = torch.full((2, 1, 28, 28), -1.0)
+    bars[0, 0, 4:24, 12:16] = bars[1, 0, 10:13, 2:26] = 1
+    assert uses.stroke_length(bars).tolist() == pytest.approx([24, 27], abs=0.5)
+
+    def score(images):
+        return 3 * uses.stroke_length(images) ** 1.7
+
+    torch.testing.assert_close(uses.by_length(score, tiny.validation)(tiny.test), torch.ones(60))
+
+
+def test_the_nearest_image_of_each_digit_is_the_nearest_of_all_pairs(tiny):
+    distances = (tiny.test[:, None] - tiny.train).flatten(2).norm(dim=2)  # (60, 150)
+    for digit, found in enumerate(uses.nearest(tiny).T):
+        expected = distances[:, tiny.train_labels == digit].amin(dim=1)
+        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_a_digit_left_out_is_scored_against_all_others(tiny, monkeypatch):
+    monkeypatch.setitem(uses.RECIPE, "epochs", 1)
+    found = uses.anomalies(tiny, digit=1, seed=0)
+    short = uses.stroke_length(tiny.test)
+    ones = tiny.test_labels == 1
+    pairs = (short[ones][:, None] > short[~ones]).float().mean().item()
+    assert found["stroke length alone"] == pytest.approx(pairs) and pairs < 0.1
+    assert all(0 <= value <= 1 for value in found.values()) and len(found) == 7
+
+
+def test_the_frechet_distance_of_shifted_and_stretched_features_is_known():
+    features = np.random.default_rng(0).normal(size=(200, 3)) * (1, 2, 3)
+    variance = np.cov(features.T).trace()
+    shift = np.array([3.0, 0, -1])
+    assert drawing.frechet(features, features) == pytest.approx(0, abs=1e-6)
+    assert drawing.frechet(features + shift, features) == pytest.approx(10 / variance)
+    stretched = 3 * (features - features.mean(axis=0)) + features.mean(axis=0)
+    assert drawing.frechet(stretched, features) == pytest.approx(4)  # (3 − 1)² of the variance
+    assert drawing.frechet(0 * features + features.mean(axis=0), features) == pytest.approx(1)
+
+
+def test_a_mixture_finds_as_many_clusters_as_there_are():
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(3, 4))
+    codes, others = (np.repeat(centres, 300, 0) + rng.normal(0, 0.02, (900, 4)) for _ in range(2))
+    fitted = drawing.mixture(codes, others, (1, 3), seed=0)
+    assert fitted.n_components == 3
+    apart = np.linalg.norm(fitted.means_[:, None] - centres, axis=2)
+    assert apart.min(axis=1).max() < 0.02
+
+
+def test_every_contender_draws_and_who_copies_is_found_out(tiny, monkeypatch):
+    monkeypatch.setattr(drawing, "COUNT", 40)
+    train, labels, fresh, _ = drawing.parts(tiny)
+    assert len(train) == len(labels) == 130 and drawing.nearest(fresh, train) > 1
+    whole = torch.cat([tiny.train, tiny.validation])
+    all_labels = torch.cat([tiny.train_labels, tiny.validation_labels])
+    for image, label in zip(train, labels, strict=True):
+        assert label in all_labels[(whole == image).flatten(1).all(dim=1)]
+    rows = {name: drawing.drawing(tiny, name, 1) for name in drawing.CONTENDERS}
+    for name, row in rows.items():
+        assert 0 <= row["sure"] <= 1 and 0 < row["entropy"] < 2.4 and row["frechet"] > 0
+        assert (row["nearest"] < 0.01) == (name == "real, copied")
+        assert (row["core_seconds"] is None) == name.startswith("real")
+    drawing.trained.cache_clear()
+    again = drawing.drawing(tiny, "variational", 1)
+    assert again | {"core_seconds": 0} == rows["variational"] | {"core_seconds": 0}
+
+
+def test_a_heavy_rate_leaves_no_number_in_use(tiny, monkeypatch):
+    monkeypatch.setattr(drawing, "COUNT", 40)
+    light, heavy = (drawing.weights(tiny, weight, 0) for weight in (1, 1e5))
+    assert heavy["in_use"] == 0 < light["in_use"] and heavy["rate"] < 0.1 * light["rate"]
+
+
+def test_the_weight_is_the_one_that_draws_best_on_validation_images():
+    assert STORED["weights"].groupby("weight")["frechet"].mean().idxmin() == drawing.WEIGHT
 
 
 def test_a_killed_run_goes_on_without_repeating_a_row(tmp_path):
