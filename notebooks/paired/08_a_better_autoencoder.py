@@ -13,7 +13,7 @@
 # - find out which part of a network holds it back, and build one that looks twice.
 #
 # *Before you start:* [07 · Probing the code](07_probing_the_code.ipynb), and lesson 04 for the recipe that is mended here.
-# *Time:* one minute on two cores.
+# *Time:* one minute on two cores. *Next:* [09 · Denoising and anomalies](09_denoising_and_anomalies.ipynb)
 
 # %%
 import sys
@@ -704,4 +704,4 @@ ex.progress()
 # - I. Loshchilov and F. Hutter, "Decoupled weight decay regularization", *ICLR* (2019): AdamW.
 
 # %% [markdown]
-# You have reached the end of the course. Back to [00 · Why autoencoders?](00_why_autoencoders.ipynb)
+# **Next:** [09 · Denoising and anomalies](09_denoising_and_anomalies.ipynb) puts the network to work, and finds where it fails.
