@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ._processes import place, shared
 from ._running import generators, undivided
 
 State = dict[str, Any]
@@ -26,6 +27,8 @@ class Checkpoint:
         self.parts = {name: part for name, part in parts.items() if part is not None}
         self.settings = settings | {name: _describe(part) for name, part in self.parts.items()}
         self.unfinished = self.path.with_name(f"{self.path.name}.part")
+        if place()[0]:
+            return  # the first process alone reads and writes
         try:
             self.unfinished.touch()
             self.unfinished.unlink()
@@ -37,6 +40,8 @@ class Checkpoint:
     @undivided()
     def save(self, **progress: Any) -> None:
         """Write all of it, or leave the file as it was."""
+        if place()[0]:
+            return
         state = {name: part.state_dict() for name, part in self.parts.items()} | progress
         state["generators"] = [generator.get_state() for generator in self.generators]
         torch.save(state | {"settings": self.settings}, self.unfinished)
@@ -44,15 +49,10 @@ class Checkpoint:
 
     def load(self) -> Any:
         """Restore what `save` wrote, and return it; None where there is no file."""
-        if not self.path.exists():
+        state = shared(self._read() if place()[0] == 0 else None)
+        if state is None:
             return None
-        try:
-            with torch.serialization.safe_globals(NUMBERS):
-                state = torch.load(self.path, map_location="cpu", weights_only=True)
-            found = dict(state["settings"])
-        except Exception as error:
-            got = f"{self.path}, which cannot be read ({type(error).__name__}); {ADVICE}"
-            raise ValueError(f"checkpoint must be a file of fit's, got {got}") from error
+        found = state["settings"]
         for name in self.settings | found:
             theirs, ours = (str(x.get(name)) for x in (found, self.settings))
             if theirs != ours:
@@ -63,6 +63,17 @@ class Checkpoint:
         for generator, before in zip(self.generators, state["generators"], strict=False):
             generator.set_state(before)
         return state
+
+    def _read(self) -> State | None:
+        if not self.path.exists():
+            return None
+        try:
+            with torch.serialization.safe_globals(NUMBERS):
+                state = torch.load(self.path, map_location="cpu", weights_only=True)
+            return {**state, "settings": dict(state["settings"])}
+        except Exception as error:
+            got = f"{self.path}, which cannot be read ({type(error).__name__}); {ADVICE}"
+            raise ValueError(f"checkpoint must be a file of fit's, got {got}") from error
 
 
 def _describe(part: Any) -> str:

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from ._checkpoint import Checkpoint
 from ._checks import check_count, check_pairs
+from ._processes import mean, place, say, share, shared, shuffled, unwrapped
 from ._running import device_of, inference, seeded, undivided
 
 Pair = tuple[Tensor, Tensor]
@@ -92,6 +93,10 @@ class PyTorchTrainer:
         the same bits as a run never interrupted. Ctrl-C ends the training, not the program, with
         the weights after the last batch in the history. A loss that is infinite or NaN raises
         `FloatingPointError` before its step. The model is left in evaluation mode.
+
+        Among the processes of torchrun, each with the model in `DistributedDataParallel`, each
+        takes its share of every batch. All evaluate, and have the same history; the first alone
+        prints, writes the file, and has its callback obeyed. Ctrl-C ends them all. From lesson 12.
         """
         check_count(epochs, "epochs")
         check_count(eval_every, "eval_every")
@@ -101,42 +106,48 @@ class PyTorchTrainer:
         _check_alike(x_train, x_test, "x")
         _check_alike(y_train, y_test, "y")
         self._check_optimizer(scheduler)
+        model = unwrapped(self.model)
 
         history = self.history = History()
         device, first, seconds, file = device_of(self.model), 1, 0.0, None
         with seeded(seed, device):
             if checkpoint is not None:
-                parts = {"model": self.model, "optimizer": self.optim, "scheduler": scheduler}
+                parts = {"model": model, "optimizer": self.optim, "scheduler": scheduler}
                 settings = {"data": [*x_train.shape], "batch_size": batch_size, "seed": seed}
-                file = Checkpoint(Path(checkpoint), parts, device, settings)
                 with undivided():
+                    file = Checkpoint(Path(checkpoint), parts, device, settings)
                     if state := file.load():
                         vars(history).update(state["history"])
                         first, seconds = state["epoch"] + 1, history.rows[-1]["seconds"]
                         epochs = 0 if state["stopped"] else epochs  # by the callback
-                        print(f"{checkpoint}: going on after epoch {state['epoch']}")
+                        say(f"{checkpoint}: going on after epoch {state['epoch']}")
             try:
                 for epoch in range(first, epochs + 1):
                     start, total = time.perf_counter(), 0.0
                     self.model.train()
-                    batches = torch.randperm(len(x_train), device="cpu").split(int(batch_size))
-                    for rows in tqdm(batches, desc=f"epoch {epoch}", leave=False):
-                        total += self._step(x_train[rows], y_train[rows], scheduler) * len(rows)
+                    batches = shuffled(len(x_train), device).split(int(batch_size))
+                    bar = tqdm(batches, desc=f"epoch {epoch}", leave=False)
+                    for rows in batches if place()[0] else bar:
+                        own, weight = share(rows)
+                        loss = self._step(x_train[own], y_train[own], scheduler, weight)
+                        total += loss * len(rows)
                     seconds += time.perf_counter() - start
                     if epoch % eval_every != 0 and epoch != epochs:
                         continue
                     train_loss, test_loss = total / len(x_train), self.evaluate(x_test, y_test)
                     row = (epoch, len(history.batch_losses), seconds, train_loss, test_loss)
                     history.rows.append(dict(zip(COLUMNS, row, strict=True)))
-                    print(f"epoch {epoch}: train loss {train_loss:.4f}, test loss {test_loss:.4f}")
-                    stop = callback is not None and bool(callback(history))
+                    say(f"epoch {epoch}: train loss {train_loss:.4f}, test loss {test_loss:.4f}")
+                    stop = shared(callback is not None and bool(callback(history)))
                     if file is not None:
                         file.save(epoch=epoch, stopped=stop, history=vars(history))
                     if stop:
                         break
             except KeyboardInterrupt:
                 history.interrupted = True
-                print(f"interrupted after {len(history.batch_losses)} batches, which are kept")
+                say(f"interrupted after {len(history.batch_losses)} batches, which are kept")
+                if place()[1] > 1:
+                    raise  # the others may be in another step
             finally:
                 self.model.eval()
         return history
@@ -157,15 +168,15 @@ class PyTorchTrainer:
             yield x[start : start + size], y[start : start + size]
 
     @undivided()
-    def _step(self, x: Tensor, y: Tensor, scheduler: LRScheduler | None) -> float:
+    def _step(self, x: Tensor, y: Tensor, scheduler: LRScheduler | None, weight: float) -> float:
         self.optim.zero_grad()
-        loss = self._loss(x, y, "training loss")
-        loss.backward()
+        loss = weight * self._loss(x, y, "training loss")
+        loss.backward()  # among processes: to the mean of all their gradients
         self.optim.step()
-        self.history.batch_losses.append(loss.item())
+        self.history.batch_losses.append(mean(loss))
         if scheduler is not None:
             scheduler.step()
-        return loss.item()
+        return self.history.batch_losses[-1]
 
     def _loss(self, x: Tensor, y: Tensor, name: str) -> Tensor:
         device = device_of(self.model)
