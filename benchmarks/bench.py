@@ -2,7 +2,7 @@
 
 python benchmarks/bench.py [PART …]      measure all, or only these: tuning, ablation, bottleneck,
                                          code_sizes, probes, pace, denoising, anomalies, weights,
-                                         drawing, speed
+                                         drawing, processors, speed
 QUICK=1 python benchmarks/bench.py       two minutes: does everything run?
 python benchmarks/bench.py table         write README.md from the results
 
@@ -26,6 +26,7 @@ import drawing
 import evaluation
 import maps
 import pandas as pd
+import processors
 import sklearn
 import studies
 import torch
@@ -58,8 +59,11 @@ KEYS = {  # of the parts but speed, and what a line of their tables is about
     "anomalies": ["digit"],
     "weights": ["weight"],
     "drawing": ["name"],
+    "processors": ["device", "name"],
 }
-PARTS = {part: (vars(studies) | vars(uses) | vars(drawing))[part] for part in KEYS}
+PARTS = {
+    part: (vars(studies) | vars(uses) | vars(drawing) | vars(processors))[part] for part in KEYS
+}
 PARTS["speed"] = lambda images, comparison, **case: SCRIPTS[comparison].measure(images, **case)
 CASES = {  # what distinguishes a part's rows; each is measured with every seed, if it names none
     "tuning": [
@@ -77,6 +81,7 @@ CASES = {  # what distinguishes a part's rows; each is measured with every seed,
     "anomalies": [{"digit": digit} for digit in range(10)],
     "weights": [{"weight": weight} for weight in drawing.WEIGHTS],
     "drawing": [{"name": name} for name in drawing.CONTENDERS],
+    "processors": [{"name": name} for name in processors.WAYS],
     "speed": [{"comparison": c, "contender": n} for c in SCRIPTS for n in SCRIPTS[c].CONTENDERS],
 }
 

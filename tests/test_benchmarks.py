@@ -9,6 +9,7 @@ import evaluation
 import maps
 import numpy as np
 import pandas as pd
+import processors
 import pytest
 import recipes
 import studies
@@ -213,6 +214,20 @@ def test_a_heavy_rate_leaves_no_number_in_use(tiny, monkeypatch):
 
 def test_the_weight_is_the_one_that_draws_best_on_validation_images():
     assert STORED["weights"].groupby("weight")["frechet"].mean().idxmin() == drawing.WEIGHT
+
+
+def test_steps_in_bfloat16_come_to_nearly_the_same_and_are_timed_apart_from_the_first(
+    tiny, monkeypatch
+):
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "")  # to be set anew
+    images = tiny.train.repeat(20, 1, 1, 1)[: 20 * processors.BATCH]
+    ways = (processors.WAYS[name] for name in ("float32", "bfloat16"))
+    exact, rounded = (processors.train(images, tiny.validation, *way, 0) for way in ways)
+    few = processors.train(images[: 2 * processors.BATCH], tiny.validation, False, False, 0)
+    for row in (exact, rounded, few):
+        assert 1e-4 < row["milliseconds"] / 1000 < 2 and row["first_step"] > 1e-4
+    assert 0 < abs(exact["validation_error"] / rounded["validation_error"] - 1) < 0.05
+    assert exact["validation_error"] < 0.7 * few["validation_error"]
 
 
 def test_a_killed_run_goes_on_without_repeating_a_row(tmp_path):
