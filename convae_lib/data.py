@@ -106,7 +106,7 @@ def from_dataset(dataset: Dataset[Any], *, workers: int = 0) -> tuple[Tensor, Te
     Any dataset with a length, torchvision's with their transforms included. Its images are tensors
     (C, H, W) of one size and type, or grey or RGB pictures; 8-bit pixels are scaled to [-1, 1],
     fractions taken as they are. Where an item takes milliseconds to read, ``workers`` (processes)
-    are faster. `ValueError` names the item that does not fit. Used in lesson 04.
+    are faster. `ValueError` names the item that does not fit. Used in lessons 04 and 11.
     """
     count = len(dataset) if hasattr(dataset, "__len__") else 0
     if count == 0:
@@ -141,8 +141,10 @@ def _as_pixels(image: Any) -> Any:
     if mode in ("L", "RGB"):
         image = pil_to_tensor(image)  # (C, H, W)
     if not isinstance(image, Tensor) or image.ndim != 3:
+        more = str(mode)[0] in "IF"  # than 8 bits, which .convert would cut off
+        remedy = "lesson 11's load_picture" if more else ".convert('RGB')"
         got = f"{type(image).__name__} of {mode}"
-        raise ValueError(f"{got}, no tensor (C, H, W) or grey or RGB picture (.convert('RGB'))")
+        raise ValueError(f"{got}, no tensor (C, H, W) or grey or RGB picture ({remedy})")
     if image.dtype == torch.uint8:
         image = scale_images(image.unsqueeze(0)).squeeze(0)
     check_images(image.unsqueeze(0), "image")

@@ -321,6 +321,7 @@ def test_any_dataset_with_a_length_is_read_onto_the_cpu(default):
         ((GOOD + torch.nan, 0), "NaN or infinite"),
         ((GOOD.long(), 0), "floating-point pixels, got torch.int64"),
         ((Image.new("P", (4, 4)), 0), r"got Image of P, .*\.convert\('RGB'\)"),
+        ((Image.new("I;16", (4, 4)), 0), r"got Image of I;16, .* picture \(lesson 11's load_pict"),
         (("image", 0), "got str of no shape"),
         ((GOOD, 0.5), "a whole number, got .* as an integer"),
         (GOOD, "got not enough values to unpack"),
