@@ -40,8 +40,8 @@ from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import KNeighborsClassifier
 from torch import nn
 
-from convae_lib import display_image, load_mnist, load_pretrained, pca_baseline, reconstruct
-from convae_lib import reconstruction_error, show_reconstructions
+from convae_lib import code_sliders, display_image, load_mnist, load_pretrained, pca_baseline
+from convae_lib import reconstruct, reconstruction_error, show_reconstructions
 
 # %% tags=["nbval-ignore-output"]
 data = load_mnist()
@@ -336,6 +336,25 @@ assert len(ten) == 10 and len(lost) > 2 * saved.sum()
 # The network's pictures are the cleaner ones. But here a loop opens or closes, there a bar is missing, and
 # the digit is another. PCA's ghosts look worse and mislead less. The mean squared error cannot tell the two
 # kinds of mistake apart; "what matters" depends on who asks.
+#
+# ## The decoder, to play with
+#
+# What does one number do? Below the decoder runs in the page itself. Choose a digit, and move its code along the directions in which codes vary
+# most, the *principal axes*, or one number at a time; beside it stands the digit whose code is nearest. *Predict:* how much of the codes' variance
+# lies along the first eight of 28 axes?
+
+# %% tags=["nbval-ignore-output"]
+guess = None  # your number, in percent
+
+display(code_sliders(model, codes[:1000], test[:1000], labels[:1000]))
+variances = torch.linalg.eigvalsh(codes[:1000].T.cov()).flip(0)  # (28,), the largest first
+share = (variances[:8].sum() / variances.sum()).item()
+print(f"along the first eight axes: {share:.0%}; your guess: {guess}")
+assert 0.5 < share < 0.75 and variances[-1] > 0.001 * variances[0]
+
+# %% [markdown]
+# No axis is idle, and none has a name such as "slant" or "size": each changes several things at once. Near a code of a real digit the pictures
+# stay digits. Go three standard deviations along two or three axes, and the decoder draws what nobody would write. Lesson 10 returns to that.
 #
 # ## As compression
 #

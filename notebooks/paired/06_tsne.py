@@ -44,9 +44,10 @@ from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from sklearn.metrics import silhouette_score
+from sklearn.neighbors import NearestNeighbors
 
-from convae_lib import embedding_quality, load_mnist, load_pretrained, pca_baseline, plot_embedding
-from convae_lib import reconstruct, tsne_embedding
+from convae_lib import digit_map, embedding_quality, load_mnist, load_pretrained, pca_baseline
+from convae_lib import plot_embedding, reconstruct, tsne_embedding
 
 # %% tags=["nbval-ignore-output"]
 data = load_mnist()
@@ -138,6 +139,26 @@ plt.show()
 # %% [markdown]
 # Some digits have islands of their own; 4 and 9 share one, with the 7s at its end, and 5 and 8 touch, near the 3s. It is tempting to say that
 # islands touch where digits share strokes. Hold that thought.
+#
+# First walk around on it. Here are the first 2,000 digits of the map, to point at, or to visit with the arrow keys; lines lead from each to its six
+# nearest *in the code*. *Predict:* of six neighbours in 28 numbers, how many lie far off on the map, by more than a tenth of its width?
+
+# %% tags=["nbval-ignore-output"]
+guess = None  # your number, of six, on average
+
+images, count = data.test_images[:2000], len(data.test_images[:2000])
+by_network, _ = reconstruct(load_pretrained("lesson"), images)
+shown, places, some = embedding[:count], codes[:count], labels[:count]
+display(digit_map(shown, images, by_network, places, some))
+near = NearestNeighbors(n_neighbors=6).fit(places).kneighbors(return_distance=False)  # (N, 6)
+apart = np.linalg.norm(shown[near] - shown[:, None], axis=2) / np.ptp(shown, axis=0).max()
+print(f"far off: {6 * (apart > 0.1).mean():.1f} of six on average; your guess: {guess}")
+print(f"all six near: {(apart < 0.1).all(axis=1).mean():.0%} of the digits")
+assert 0.1 < 6 * (apart > 0.1).mean() < 2 and (apart < 0.1).all(axis=1).mean() > 0.4
+
+# %% [markdown]
+# Most digits have all six beside them, and yet one neighbour in six or so has been torn away: a plane has no room for all neighbours of 28
+# dimensions. Some of these pairs resemble each other, as a 4 and a 9; others only the code takes for neighbours. The map shows neither.
 #
 # ## Can the map be trusted?
 #

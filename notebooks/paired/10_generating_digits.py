@@ -13,7 +13,7 @@
 # - build a variational autoencoder by hand, weigh its two terms, and recognise a collapsed code.
 #
 # *Before you start:* [09 · Denoising and anomalies](09_denoising_and_anomalies.ipynb), and lesson 08 for the network; you need not have run them.
-# *Time:* three minutes on two cores.
+# *Time:* three minutes on two cores. *Next:* [11 · Your own images](11_your_own_images.ipynb)
 
 # %%
 import sys
@@ -42,8 +42,8 @@ from torch.distributions import Normal, kl_divergence
 from torch.nn.functional import avg_pool2d, gelu
 
 from convae_lib import PyTorchTrainer, ResidualAutoencoder, ResidualDecoder, ResidualEncoder
-from convae_lib import VariationalAutoencoder, VariationalLoss, display_image, load_mnist
-from convae_lib import mean_error, reconstruct, show_reconstructions
+from convae_lib import VariationalAutoencoder, VariationalLoss, code_sliders, display_image
+from convae_lib import load_mnist, mean_error, reconstruct, show_reconstructions
 
 # %% [markdown]
 # Three parts, drawn by lot: a thousand test images, *real*, that draws will be compared with; a thousand training images held *fresh*, to choose
@@ -300,6 +300,7 @@ plt.show()
 # %% [markdown]
 # *Predict* the share that the judge is sure of, for each. And a question to the network alone: encode what was drawn. If the decoder knew the code,
 # its image should lead *back* to it. We measure how far it ends from where it began, as a share of the distance from the middle of all codes.
+# And below the table the decoder itself runs in the page: start from a real code, push it along an axis or two, and see where digits end.
 
 # %% tags=["nbval-ignore-output"]
 guess = None  # three shares: sure of uniform, of one Gaussian, of a mixture
@@ -315,7 +316,7 @@ def astray(codes):
 table = pd.DataFrame({name: verdict(images) for name, images in drawings.items()}).T
 table["astray"] = [astray(some) for some in drawn.values()]
 table.loc["reconstructed"] = verdict(reconstruct(plain, real)[0]) | {"astray": astray(held_out)}
-display(table.round(3))
+display(table.round(3), code_sliders(plain, held_out, fresh, fresh_labels))
 print("sure:", table["sure"].round(2).to_list()[:3], "| your guess:", guess)
 print(f"the mixture has {fitted.n_components} Gaussians")
 sure, far = table["sure"], table["Fréchet"]
@@ -335,7 +336,7 @@ assert table["astray"].is_monotonic_decreasing
 # one, the standard normal $\mathcal N(0, I)$. Then codes drawn from it should meet a decoder that has been there before.
 #
 # That is the *variational autoencoder*. Two things need care. The first is the draw: gradients must pass through it, to mean and deviation. Take
-# the mean square of draws: it is $m^2 + s^2$, so its gradients are $2m$ and $2s$. For $m = \frac12$ and $s = 2$, here are two ways to draw.
+# the mean square of draws: it is $m^2 + s^2$, so its gradients are $2m$ and $2s$. For $m = \frac{1}{2}$ and $s = 2$, here are two ways to draw.
 # *Predict* what each gives.
 
 # %%
@@ -355,7 +356,7 @@ assert abs(gradients[0] - 1) < 0.05 and abs(gradients[1] - 4) < 0.1
 # The same numbers in distribution, and gradients of zero, without a word of warning: an encoder trained so would never hear from the decoder. Written
 # as *mean plus deviation times noise*, the luck comes in from outside, and what remains is arithmetic. This is the *reparametrised* draw.
 #
-# The second is the pressing. How far a cloud diverges from the standard normal has a closed form, number by number: $\mathrm{KL} = \frac12 (m^2 +
+# The second is the pressing. How far a cloud diverges from the standard normal has a closed form, number by number: $\mathrm{KL} = \frac{1}{2} (m^2 +
 # s^2 - 1 - \log s^2)$. The network gives $\log s^2$, which may be any number.
 
 
@@ -742,4 +743,4 @@ ex.progress()
 # - R. Rombach et al., "High-resolution image synthesis with latent diffusion models", *CVPR* (2022): an autoencoder, and a diffusion in its codes.
 
 # %% [markdown]
-# You have reached the end of the course. Back to [00 · Why autoencoders?](00_why_autoencoders.ipynb)
+# **Next:** [11 · Your own images](11_your_own_images.ipynb) takes all this to pictures of yours, in colour.
