@@ -8,9 +8,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -qq install -c constrain
 # Idle threads sleep instead of spinning: slower on quiet cores, much faster beside a busy process.
 run test execute: export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: run lab test execute weights bench links
+.PHONY: run lab test site execute weights bench links
 
-run: $(READY) ## execute every lesson into build/, with pages to read
+run: $(READY) ## execute every lesson, and build the site of them
 	@$(BIN)/python tools/notebooks.py run
 
 lab: $(READY) ## open lesson 00 in JupyterLab
@@ -18,6 +18,9 @@ lab: $(READY) ## open lesson 00 in JupyterLab
 
 test: $(READY) ## all tests, of the library and of the notebooks
 	@$(BIN)/pytest tests && $(BIN)/pytest --nbval notebooks
+
+site: $(READY) ## build the site of the stored notebooks: build/site/index.html
+	@rm -rf build/site && $(BIN)/sphinx-build -qWEc docs -d build/doctrees . build/site
 
 execute: $(READY) ## for authors: run paired/*.py and store outputs (make execute ONLY="03 04")
 	@$(BIN)/python tools/notebooks.py execute $(ONLY)
@@ -39,5 +42,5 @@ $(READY): pyproject.toml constraints.txt
 	@echo "[2/3] installing PyTorch (the largest part: minutes on a slow line)"
 	@$(PIP) torch torchvision
 	@echo "[3/3] installing the course and what it needs"
-	@$(PIP) -e '.[notebooks,test]'
+	@$(PIP) -e '.[notebooks,site,test]'
 	@touch $@

@@ -25,6 +25,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 EXTRAS = PROJECT["optional-dependencies"]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
+PAGES = ("README.md", "CONTRIBUTING.md", "docs/index.md")
+
 each_lesson = pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 
 
@@ -96,7 +98,7 @@ def test_a_lesson_has_the_rhythm_of_the_course(path):
     assert heads[-3:-1] == ["ex.progress()", "## Further reading"]
 
 
-@pytest.mark.parametrize("path", [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *LESSONS])
+@pytest.mark.parametrize("path", [*(ROOT / name for name in PAGES), *LESSONS])
 def test_relative_links_lead_somewhere(path):
     text = path.read_text(encoding="utf-8")
     if path in LESSONS:
@@ -183,14 +185,17 @@ def test_everything_imported_is_declared_and_the_library_imports_one_way():
     known = {{"scikit-learn": "sklearn", "pillow": "PIL"}.get(name, name) for name in READER}
     modules = {path.stem: path for path in (ROOT / "convae_lib").glob("*.py")}
     one_way = {"models": {".layers"}, "evaluation": {".models"}, "plots": {".training"}}
+    one_way |= {"_page": {".layers", ".models"}, "explore": {".models", ".plots"}}
     one_way["__init__"] = {f".{name}" for name in modules}
     for name, path in modules.items():
         public = {used for used in imported(path) - known if not used.startswith("._")}
         assert public <= one_way.get(name, set()), path
 
-    known |= {"convae_lib"}
+    known |= {"convae_lib", *requirements(EXTRAS["onnx"])}
     assert all(imported(path) <= known for path in LESSONS)
-    for folder, more in (("tools", set()), ("benchmarks", set(requirements(EXTRAS["bench"])))):
+    extras = {"tools": [], "benchmarks": EXTRAS["bench"], "docs": EXTRAS["site"]}
+    for folder, more in extras.items():
+        more = set(requirements(more))
         paths = list((ROOT / folder).glob("*.py"))
         for path in paths:
             assert imported(path) <= known | more | {path.stem for path in paths}, path
@@ -198,7 +203,12 @@ def test_everything_imported_is_declared_and_the_library_imports_one_way():
 
 def test_every_public_name_is_documented_and_used_in_a_lesson():
     lessons = "\n".join(cell.source for path in LESSONS for cell in read(path).cells)
-    returned = {"History", "ImageData", "LinearAutoencoder"}  # by functions that lessons call
+    returned = {
+        "History",
+        "ImageData",
+        "Interactive",
+        "LinearAutoencoder",
+    }  # by functions that lessons call
     for name in set(convae_lib.__all__) - {"DIGIT_COLORS"}:  # which is data
         text = inspect.getdoc(getattr(convae_lib, name))
         assert re.search(r"[Ll]essons?\s\d\d", text), f"{name}: the lesson that builds or uses it"

@@ -1,6 +1,6 @@
 """Execute the lessons of the course in the current folder.
 
-python tools/notebooks.py run              every notebook into build/, with HTML pages and a table
+python tools/notebooks.py run              every notebook into build/, the site of them, and a table
 python tools/notebooks.py execute [NN …]   paired/*.py into notebooks/*.ipynb, outputs stored
 
 `run` is what a reader calls (`make run`); `execute` is for authors (`make execute`): a notebook's
@@ -8,10 +8,10 @@ text lives in notebooks/paired/, and its outputs come from one clean run of it.
 """
 
 import base64
-import html
 import json
 import os
-import re
+import shutil
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -22,11 +22,13 @@ import tier
 import whole
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
-from nbconvert import HTMLExporter
 
 NOTEBOOKS = Path.cwd() / "notebooks"
 BUILD = Path.cwd() / "build"
 FAILURES = (CellExecutionError, CellTimeoutError, DeadKernelError)
+
+# As `make site` builds it, but from the notebooks in build/.
+SITE = "-qWEc docs -d build/doctrees -D executed=build . build/site"
 
 # Run in each kernel after the last cell: its peak memory, where known, and the data tier it used.
 PROBE = """
@@ -96,34 +98,23 @@ def _probe(client):
 
 
 def run():
-    """Execute every notebook into build/; return how many failed."""
+    """Execute every notebook into build/, and build the site; return how much of it failed."""
     BUILD.mkdir(exist_ok=True)
     paths = sorted(NOTEBOOKS.glob("*.ipynb"))
-    rows, items = {}, []
+    rows = {}
     for number, path in enumerate(paths, start=1):
         notebook = nbformat.read(path, as_version=4)
         try:
             rows[path.stem] = execute(notebook, f"[{number}/{len(paths)}] {path.stem}")
-            note = "{} s, {} MB, {}".format(*rows[path.stem])
         except FAILURES as error:
             print(f"{path.name}, {error.__notes__[-1]}:\n{error}", file=sys.stderr)
-            note = "failed"
         whole.write(BUILD / path.name, nbformat.writes(notebook) + "\n")
-        page, _ = HTMLExporter().from_notebook_node(notebook, {"metadata": {"name": path.stem}})
-        page = re.sub(r'href="(\d\d_\w+)\.ipynb"', r'href="\1.html"', page)
-        whole.write(BUILD / f"{path.stem}.html", page)
-        heading = html.escape(notebook.cells[0].source.partition("\n")[0].lstrip("# "))
-        items.append(f'<li><a href="{path.stem}.html">{heading}</a> ({note})</li>')
-    whole.write(
-        BUILD / "index.html",
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>The course</title>'
-        "<style>body {font-family: sans-serif; max-width: 40em; margin: 3em auto; line-height: 2}"
-        "</style>"
-        f"<h1>Convolutional autoencoders, measured</h1><ul>{''.join(items)}</ul></html>",
-    )
-    print("pages: build/index.html")
-    _print_table(rows)
     failed = [path.stem for path in paths if path.stem not in rows]
+    shutil.rmtree(BUILD / "site", ignore_errors=True)
+    if subprocess.run([sys.executable, "-m", "sphinx", *SITE.split()]).returncode:
+        failed.append("the site")
+    print("the site: build/site/index.html")
+    _print_table(rows)
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)
     return len(failed)
