@@ -15,7 +15,6 @@ def pytest_cmdline_main(config):
     whole = [Path(name).resolve() for name in config.args] == [Path(__file__).parent / "tests"]
     if whole and "PYTEST_XDIST_WORKER" not in os.environ:  # a worker has none of its own
         config.option.numprocesses = config.option.numprocesses or 2
-        config.option.dist = "loadgroup"  # tests marked as a group stay in one process
         os.environ.setdefault("OMP_NUM_THREADS", "1")  # a core for each
 
 

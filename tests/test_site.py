@@ -18,7 +18,6 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LESSONS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
 FETCHED = {"img", "script", "link", "source", "iframe", "video", "audio", "embed", "input", "use"}
-pytestmark = pytest.mark.xdist_group("site")  # in one process, so that it is built once
 
 
 class Page(HTMLParser):
