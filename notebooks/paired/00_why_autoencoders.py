@@ -78,6 +78,7 @@ for ax, name, (left, right) in ((axes[1], "encoder", (1, 0.6)), (axes[3], "decod
 axes[2].barh(range(28), code[0], color="#3f90da")
 axes[2].axvline(0, color=ink, linewidth=0.8)
 axes[2].set_title("code $z$\n28 numbers", color=ink, fontsize=11)
+figure.suptitle("An autoencoder squeezes a digit through 28 numbers, and draws it again", color=ink)
 plt.show()
 
 # %% [markdown]
