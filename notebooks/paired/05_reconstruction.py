@@ -353,8 +353,8 @@ print(f"along the first eight axes: {share:.0%}; your guess: {guess}")
 assert 0.5 < share < 0.75 and variances[-1] > 0.001 * variances[0]
 
 # %% [markdown]
-# No axis is idle, and none has a name such as "slant" or "size": each changes several things at once. Near a code of a real digit the pictures
-# stay digits. Go three standard deviations along two or three axes, and the decoder draws what nobody would write. Lesson 10 returns to that.
+# No axis is idle. Does one of them change one thing only, such as slant or size? Look for yourself. And go three standard deviations along two or three
+# axes at once: who would still read it? Lesson 10 asks a judge.
 #
 # ## As compression
 #

@@ -576,6 +576,8 @@ table = drawing.xs("mean", axis=1, level=1).assign(frechet_std=drawing["frechet"
 contenders = table.iloc[2:]
 by_seed = runs.pivot(index="seed", columns="name", values="frechet")[[*contenders.index]]
 assert (by_seed.idxmin(axis=1) == "plain, a mixture").all()
+assert (by_seed["plain, a Gaussian"] > 5 * by_seed["plain, a mixture"]).all()
+assert (by_seed["variational"] > 5 * by_seed["variational, a mixture"]).all()
 print("nearest to real:", contenders["frechet"].idxmin(), "| your guess:", guess)
 table.round({"core_seconds": 1, "sure": 2, "entropy": 2, "frechet": 4, "nearest": 2, "frechet_std": 4}).astype(object).fillna("—")
 

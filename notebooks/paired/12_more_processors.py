@@ -239,7 +239,7 @@ plt.show()
 
 # %% [markdown]
 # Both steps do some twenty operations with each byte, so with one core or two memory is not what they wait for: the slope of the roof is to their left. It is the *shape* of the products. A core multiplies four to sixteen numbers with one
-# instruction, one for each channel; lesson 04's layers have 1, 14 and 7 channels, and leave places empty. Lesson 08's have 32. That is one reason, with the tanh of its full-size maps, why lesson 08's network takes so much less time.
+# instruction, one for each channel; lesson 04's layers have 1, 14 and 7 channels, and leave places empty. Lesson 08's have 32. That is one reason, with the tanh of its full-size maps, why lesson 04's step does fewer operations in a second.
 #
 # ## Threads and batches
 #
