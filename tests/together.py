@@ -1,5 +1,6 @@
 """What `test_processes.py` runs in two processes under torchrun: python together.py FOLDER CASE."""
 
+import gc
 import os
 import signal
 import sys
@@ -100,4 +101,6 @@ if __name__ == "__main__":
     folder, rank = Path(sys.argv[1]), distributed.get_rank()
     found = {"everything": everything, "killed": killed}[sys.argv[2]](folder, rank)
     torch.save(found, folder / f"{rank}.pt")
+    gc.collect()  # a model that still holds the group may crash the process when it ends
+    distributed.barrier()
     distributed.destroy_process_group()
