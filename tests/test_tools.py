@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -205,25 +206,24 @@ def test_personal_settings_change_no_figure(course, personal_settings):
     assert outputs[1].text == "100.0\n"
 
 
-@pytest.mark.parametrize("options", [[], ["-n", "2"]], ids=["one process", "two processes"])
-def test_nbval_passes_beside_personal_settings_and_own_notebooks(
-    course, personal_settings, options
+def test_nbval_in_two_processes_passes_beside_personal_settings_and_own_notebooks(
+    course, personal_settings
 ):
-    for number in range(3):
-        size = "<Figure size 640x480 with 1 Axes>"
-        figure = nbformat.v4.new_output("display_data", data={"text/plain": size})
-        dpi = nbformat.v4.new_output("stream", text="100.0\n")
-        cells = [code("import time; x = 1", execution_count=1)]
-        for index in range(8):  # cells that need each other, and their order
-            source = f"time.sleep(0.05); assert x == 1 + {index}; x += 1"
-            cells.append(code(source, execution_count=2 + index))
-        cells.append(code(FIGURE, execution_count=10, outputs=[figure, dpi]))
-        write_notebook(f"notebooks/0{number}_lesson.ipynb", cells)
+    size = "<Figure size 640x480 with 1 Axes>"
+    figure = nbformat.v4.new_output("display_data", data={"text/plain": size})
+    dpi = nbformat.v4.new_output("stream", text="100.0\n")
+    for name in ("00_one", "01_other"):
+        cells = [code("x = 1", execution_count=1)]
+        for index in range(10):  # cells that need each other, and their order
+            cells.append(code(f"assert x == 1 + {index}; x += 1", execution_count=2 + index))
+        write_notebook(f"notebooks/{name}.ipynb", cells)
+    cells.append(code(FIGURE, execution_count=12, outputs=[figure, dpi]))
+    write_notebook(f"notebooks/{name}.ipynb", cells)
     write_notebook("notebooks/Untitled.ipynb", [code("1 / 0")])
     Path("notebooks/nothing.ipynb").touch()
-    result = run_pytest("--nbval", "notebooks", *options)
+    result = run_pytest("--nbval", "notebooks", "-n", "2")
     assert result.returncode == 0, result.stdout
-    assert "30 passed" in result.stdout
+    assert "23 passed" in result.stdout
     assert "notebooks/Untitled.ipynb is skipped" in result.stdout
     assert "notebooks/nothing.ipynb is skipped" in result.stdout
 
@@ -234,18 +234,15 @@ def test_nbval_executes_an_own_notebook_that_is_named(course):
     assert "1 failed" in result.stdout
 
 
-@pytest.mark.parametrize(
-    "options",
-    [["-n", "0"], ["--pdb"], ["-n", "0", "--pdb"], ["-p", "no:xdist"], ["-n", "2"]],
-    ids=" ".join,
-)
-def test_pytest_keeps_to_the_options_it_is_given(course, options):
-    Path("test_plain.py").write_text(
-        "import os\ndef test():\n    print(os.environ.get('PYTEST_XDIST_WORKER', 'alone'))\n"
+@pytest.mark.parametrize("options", [["-n", "0", "--pdb"], ["-p", "no:xdist"]], ids=" ".join)
+def test_pytest_starts_no_process_that_it_was_not_asked_for(course, options):
+    Path("tests").mkdir()
+    Path("tests/test_plain.py").write_text(
+        "import os\ndef test():\n    assert 'PYTEST_XDIST_WORKER' not in os.environ\n"
     )
-    result = run_pytest("test_plain.py", *options, "-rP")
+    result = run_pytest("tests", *options)
     assert result.returncode == 0, result.stdout + result.stderr
-    assert ("alone" in result.stdout) == (options != ["-n", "2"])
+    assert "1 passed" in result.stdout
 
 
 def test_a_run_that_is_killed_leaves_no_connection_file(course):
@@ -293,6 +290,15 @@ def test_pytest_looks_for_the_data_before_notebooks_only(course, monkeypatch):
         assert result.returncode == 0, result.stdout
         assert " passed" in result.stdout
         assert names("looked") == looks
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is missing")
+def test_make_help_lists_every_command():
+    makefile = text(ROOT / "Makefile")
+    targets = re.search(r"^\.PHONY: (.+)$", makefile, re.MULTILINE)[1].split()
+    result = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True)
+    lines = [re.fullmatch(r"make (\w+) +(\S.+)", line) for line in result.stdout.splitlines()]
+    assert [line[1] for line in lines] == targets
 
 
 def test_stamping_a_new_address_leaves_no_old_one(tmp_path):
