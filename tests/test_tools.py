@@ -51,7 +51,7 @@ def course(tmp_path, monkeypatch):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "convae_lib.py").write_text(NO_MNIST)
     monkeypatch.chdir(tmp_path)
-    for name in ("CONVAE_OFFLINE", "TQDM_DISABLE"):
+    for name in ("CONVAE_OFFLINE", "TQDM_DISABLE", "PYTEST_XDIST_WORKER"):
         monkeypatch.delenv(name, raising=False)
     for name in ("TMPDIR", "TEMP", "TMP", "JUPYTER_RUNTIME_DIR"):  # for connection files
         monkeypatch.setenv(name, str(tmp_path / "temporary"))
