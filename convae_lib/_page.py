@@ -141,10 +141,10 @@ def as_data(network: Network) -> dict[str, Any]:
         case Decoder():
             add(network.dense1, network.conv1, network.conv2)
         case ResidualEncoder():
-            add(network.patches, network.block, "gelu", network.dense1, network.dense2)
+            add(network.patchify, network.block, "gelu", network.dense1, network.dense2)
         case ResidualDecoder():
             height, width = height // 4, width // 4
-            add(network.dense1, network.dense2, network.block, "gelu", network.patches)
+            add(network.dense1, network.dense2, network.block, "gelu", network.unpatchify)
             steps.append(["shuffle", 4, channels, height, width])
     weights = torch.cat([part.detach().cpu().flatten() for part in numbers])
     return {"layers": steps, "weights": packed(weights, np.float16)}
