@@ -14,11 +14,10 @@
 """
 
 from . import _torchvision  # noqa: F401 - first: it lets the others import torchvision
-from ._page import Interactive
 from .codes import embedding_quality, probe_codes, tsne_embedding
 from .data import ImageData, from_dataset, load_mnist, scale_images
 from .evaluation import mean_error, pca_baseline, reconstruct, reconstruction_error
-from .explore import code_sliders, digit_map
+from .explore import Interactive, code_sliders, digit_map
 from .layers import ConvLayer, DenseLayer, ResidualBlock
 from .models import (
     Autoencoder,

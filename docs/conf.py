@@ -82,7 +82,7 @@ def prepare(app, docname, source):
         source[0] = linked(text)
         if docname == "docs/draw":
             sys.path.insert(0, str(ROOT / "docs"))
-            from draw import body  # which needs the library
+            from draw.page import body  # which needs the library
 
             source[0] = source[0].replace("{{ drawing }}", body())
         return

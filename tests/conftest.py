@@ -1,3 +1,6 @@
+import os
+import shutil
+
 import matplotlib
 import pytest
 import tier
@@ -30,6 +33,39 @@ def embedded():
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CONVAE_OFFLINE", "1")
         return load_mnist()
+
+
+def _missing(what):
+    """Fail in CI, where everything is installed; skip elsewhere."""
+    if os.environ.get("CI"):
+        pytest.fail(f"{what} is missing", pytrace=False)
+    pytest.skip(f"{what} is missing")
+
+
+@pytest.fixture(scope="session")
+def node():
+    """The path of Node.js, which runs JavaScript."""
+    path = shutil.which("node")
+    if path is None:
+        _missing("node (Debian: apt install nodejs)")
+    return path
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """A browser that Playwright drives."""
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        _missing('Playwright (pip install -e ".[test]")')
+    names = ("chromium", "chromium-browser", "google-chrome")
+    paths = [path for path in map(shutil.which, names) if path is not None]
+    if not paths:
+        _missing("Chromium (Debian: apt install chromium)")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=paths[0], args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 def pytest_itemcollected(item):
