@@ -11,7 +11,7 @@ from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
 from .._checks import Array, as_table, check_count
-from .._running import inference
+from .._utils import evaluating
 from ..models import Decoder, LinearDecoder, ResidualDecoder
 from ..plots import show_reconstructions
 from ._inputs import as_classes, check_pictures, nearest_neighbors
@@ -145,6 +145,6 @@ def _still_picture(decoder: AnyDecoder, latent: NDArray[Any], pca: Any) -> Figur
 def _decode(decoder: nn.Module, latents: NDArray[Any]) -> Tensor:
     """Return the decoded images on the CPU, in single precision."""
     weight = next(chain(decoder.parameters(), decoder.buffers()))
-    with inference(decoder):
+    with evaluating(decoder):
         images: Tensor = decoder(torch.from_numpy(latents).to(weight))
     return images.cpu().float()
