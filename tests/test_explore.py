@@ -259,7 +259,17 @@ REFUSED_NETWORKS = {
         CONVOLUTION,
     ),
     "rectangular kernel": (
-        lambda: decoder_with(conv1_conv=nn.Conv2d(7, 14, (3, 5), padding=(1, 2))),
+        lambda: decoder_with(conv1_conv=nn.Conv2d(7, 14, (3, 5), padding=2)),
+        ValueError,
+        CONVOLUTION,
+    ),
+    "unequal strides": (
+        lambda: decoder_with(conv1_conv=nn.Conv2d(7, 14, 5, padding=2, stride=(1, 2))),
+        ValueError,
+        CONVOLUTION,
+    ),
+    "unequal padding": (
+        lambda: decoder_with(conv1_conv=nn.Conv2d(7, 14, 5, padding=(2, 1))),
         ValueError,
         CONVOLUTION,
     ),
