@@ -614,8 +614,9 @@ class LinearDecoder(nn.Module):
         self.mean = nn.Buffer(mean)
 
     def forward(self, z: Tensor) -> Tensor:
-        x = z @ self.components  # (N, C * H * W)
-        return self.mean + x.unflatten(1, self.mean.shape)  # (N, C, H, W)
+        x = (z @ self.components).unflatten(1, self.mean.shape)  # (N, C, H, W)
+        x_hat: Tensor = self.mean + x
+        return x_hat
 
 
 class LinearAutoencoder(nn.Module):
