@@ -113,7 +113,7 @@ def measure_code_sizes(images, code_size, seed):
 
     Test errors of PCA and of the residual network after two epochs, by latent dimension.
     """
-    pca = pca_baseline(images.train, hidden_dim=code_size)
+    pca = pca_baseline(images.train, code_size)
     recipe = RESIDUAL | {"network": partial(ResidualAutoencoder, code_size), "epochs": 2}
     model, _ = fit(images.train, images.validation, seed, **recipe)
     return {"PCA": mean_error(pca, images.test), "network": mean_error(model, images.test)}

@@ -196,7 +196,7 @@ PARTS = {
     "imports": Part(
         "Import time",
         import_time.measure_imports,
-        ["module", *import_time.OPTIONAL],
+        ["module", *import_time.OPTIONAL_PACKAGES],
         combinations(module=import_time.MODULES),
     ),
 }

@@ -6,18 +6,19 @@ import sys
 from statistics import median
 
 MODULES = ("torch", "sklearn.manifold", "pandas", "matplotlib.pyplot", "convae_lib")
-OPTIONAL = ("torchvision", "mlxtend")  # the library does without them
-N_PROCESSES = 5
+OPTIONAL_PACKAGES = ("torchvision", "mlxtend")  # the library does without them
+N_PROCESSES = 3
 
 
 def measure_imports(images, module, seed):
     """Measure the CPU seconds of a new process that imports one module.
 
     CPU seconds (user and system) of a new Python process that imports the library, or one of the
-    packages that it uses, and ends. Each is the median of five processes. The columns *torchvision*
-    and *mlxtend* tell whether the module imports these packages.
+    packages that it uses, and ends: the median of three processes. The columns *torchvision* and
+    *mlxtend* tell whether the module imports these packages.
     """
-    row = {name: "yes" if imports(module, name) else "no" for name in OPTIONAL}
+    imported = imported_packages(module)
+    row = {name: "yes" if name in imported else "no" for name in OPTIONAL_PACKAGES}
     row["cpu_seconds"] = median(import_seconds(module) for _ in range(N_PROCESSES))
     return row
 
@@ -32,9 +33,9 @@ def import_seconds(module):
     return user + system
 
 
-def imports(module, package):
-    """Tell whether importing a module imports a package, too."""
-    code = f"import sys, {module}; print({package!r} in sys.modules)"
+def imported_packages(module):
+    """Return the names of all packages that a process has imported after importing a module."""
+    code = f"import sys, {module}; print(*sys.modules)"
     command = [sys.executable, "-c", code]
     result = subprocess.run(command, check=True, capture_output=True, text=True)
-    return result.stdout.strip() == "True"
+    return {name.partition(".")[0] for name in result.stdout.split()}
