@@ -26,7 +26,7 @@ execute: $(READY) ## for authors: run paired/*.py and store outputs (make execut
 	@$(BIN)/python tools/notebooks.py execute $(ONLY)
 
 weights: $(READY) ## for authors: train the shipped networks anew (needs all of MNIST)
-	@$(BIN)/python tools/make_weights.py
+	@$(BIN)/python benchmarks/make_weights.py
 
 bench: $(READY) ## for authors: measure the stored results anew (three and a half hours; QUICK=1: two minutes)
 	@$(PIP) -e '.[bench]' && $(BIN)/python benchmarks/bench.py $(ONLY)
