@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode without autograd inside; every module's own mode is restored afterwards."""
+    """Set evaluation mode and turn autograd off inside; restore every module's mode afterwards."""
     modes = [(module, module.training) for module in model.modules()]
     try:
         model.eval()

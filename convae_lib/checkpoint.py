@@ -17,6 +17,7 @@ from .distributed import broadcast, rank, unwrap
 from .training import FitArguments, PyTorchTrainer
 
 State = dict[str, Any]
+Description = dict[str, str]
 ANOTHER_FILE = "use another file, or delete this one to start from the beginning"
 CHANGED_BY_STEPS = {"last_epoch", "T_cur", "T_i"}  # in the state of a scheduler
 
@@ -73,7 +74,7 @@ class Checkpoint:
         self.path = Path(path).resolve()  # a callback may change the current folder
         self.part = self.path.with_name(f"{self.path.name}.part")
         self.scheduler: Any = None
-        self.identity: dict[str, str] = {}
+        self.identity: dict[str, Description] = {}
 
     def start(self, trainer: PyTorchTrainer, arguments: FitArguments) -> None:
         """Resume the training if the file exists; called by `fit` before the first epoch."""
@@ -147,17 +148,19 @@ class Checkpoint:
             ) from error
 
     def _check_identity(self, trainer: PyTorchTrainer, state: State) -> None:
-        saved_identity = state["identity"]
         for name, current in self.identity.items():
-            accepted = [saved_identity.get(name, "")]
+            saved = state["identity"].get(name, {})
             if name == "optimizer":  # fit may be called again with the optimizer it has changed
                 groups = state["optimizer"]["param_groups"]
-                accepted.append(_describe_optimizer(trainer.optim, groups))
-            if current not in accepted:
-                raise ValueError(
-                    f"{self.path} belongs to another training: its {name} is {accepted[0]:.200}, "
-                    f"and now it is {current:.200}; {ANOTHER_FILE}"
-                )
+                if current == _describe_optimizer(trainer.optim, groups):
+                    continue
+            for detail in sorted(saved.keys() | current.keys()):
+                if saved.get(detail) != current.get(detail):
+                    raise ValueError(
+                        f"{self.path} belongs to another training: the {name} differs in "
+                        f"{detail}, {saved.get(detail)} in the file and {current.get(detail)} "
+                        f"now; {ANOTHER_FILE}"
+                    )
 
     def _restore(self, trainer: PyTorchTrainer, state: State) -> None:
         unwrap(trainer.model).load_state_dict(state["model"])
@@ -230,60 +233,57 @@ def _without_numpy_scalars(value: Any) -> Any:
     return value
 
 
-def _describe_training(trainer: PyTorchTrainer, arguments: FitArguments) -> dict[str, str]:
+def _describe_training(trainer: PyTorchTrainer, arguments: FitArguments) -> dict[str, Description]:
     """Describe what two calls of fit must share for one to resume the other."""
+    loss = {
+        "criterion": _describe_callable(trainer.criterion),
+        "method": type(trainer).batch_loss.__qualname__,
+    }
     return {
         "model": _describe_model(unwrap(trainer.model)),
-        "optimizer": _describe_optimizer(trainer.optim, trainer.optim.param_groups),
         "scheduler": _describe_scheduler(arguments.scheduler),
-        "loss": _describe_loss(trainer),
+        "optimizer": _describe_optimizer(trainer.optim, trainer.optim.param_groups),
+        "loss": loss,
         "training data": _describe_data(arguments.x_train, arguments.y_train),
         "test data": _describe_data(arguments.x_test, arguments.y_test),
-        "batch_size": str(arguments.batch_size),
-        "seed": str(arguments.seed),
+        "call": {"batch_size": str(arguments.batch_size), "seed": str(arguments.seed)},
     }
 
 
-def _describe_model(model: nn.Module) -> str:
-    tensors = [
-        f"{name} {tensor.dtype} {tuple(tensor.shape)}"
-        for name, tensor in model.state_dict().items()
-    ]
-    return f"{type(model).__name__} with {', '.join(tensors)}"
+def _describe_model(model: nn.Module) -> Description:
+    description = {"type": type(model).__name__}
+    for name, tensor in model.state_dict().items():
+        description[name] = f"{tensor.dtype} {tuple(tensor.shape)}"
+    return description
 
 
-def _describe_optimizer(optim: Optimizer, groups: list[State]) -> str:
-    described = []
-    for group in groups:
-        options = {name: value for name, value in group.items() if name != "params"}
-        if "initial_lr" in group:  # a scheduler changes these
-            for name in ("lr", "momentum", "betas"):
-                options.pop(name, None)
-        options = {name: _as_text(value) for name, value in sorted(options.items())}
-        described.append(f"{len(group['params'])} tensors with {options}")
-    return f"{type(optim).__name__}, {described}"
+def _describe_optimizer(optim: Optimizer, groups: list[State]) -> Description:
+    description = {"type": type(optim).__name__}
+    for number, group in enumerate(groups):
+        has_schedule = "initial_lr" in group  # which changes the first three of these
+        left_out = {"lr", "momentum", "betas", "params"} if has_schedule else {"params"}
+        for option, value in group.items():
+            if option not in left_out:
+                description[f"{option} of group {number}"] = _as_text(value)
+        description[f"tensors of group {number}"] = str(len(group["params"]))
+    return description
 
 
-def _describe_scheduler(scheduler: Any) -> str:
+def _describe_scheduler(scheduler: Any) -> Description:
     if scheduler is None:
-        return "None"
-    return f"{type(scheduler).__name__} with {_constant_part(scheduler.state_dict())}"
+        return {"type": "None"}
+    return {"type": type(scheduler).__name__, **_constant_part(scheduler.state_dict())}
 
 
-def _constant_part(state: State) -> dict[str, str]:
+def _constant_part(state: State) -> Description:
     """Describe the entries of a scheduler's state that its steps do not change."""
-    constant: dict[str, str] = {}
+    constant: Description = {}
     for name, value in state.items():
         if name == "_schedulers":  # of SequentialLR and ChainedScheduler
-            constant[name] = str([_constant_part(part) for part in value])
+            constant["parts"] = str([_constant_part(part) for part in value])
         elif name == "_milestones" or not (name.startswith("_") or name in CHANGED_BY_STEPS):
             constant[name] = _as_text(value)
     return constant
-
-
-def _describe_loss(trainer: PyTorchTrainer) -> str:
-    method = type(trainer).batch_loss.__qualname__
-    return f"{_describe_callable(trainer.criterion)} in {method}"
 
 
 def _describe_callable(function: Any) -> str:
@@ -304,10 +304,9 @@ def _describe_callable(function: Any) -> str:
     return str(name)
 
 
-def _describe_data(x: Tensor, y: Tensor) -> str:
-    if y is x:
-        return f"x and y {_digest(x)}"
-    return f"x {_digest(x)}, y {_digest(y)}"
+def _describe_data(x: Tensor, y: Tensor) -> Description:
+    digest = _digest(x)
+    return {"x": digest, "y": digest if y is x else _digest(y)}
 
 
 def _digest(tensor: Tensor) -> str:
