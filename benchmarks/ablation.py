@@ -27,8 +27,8 @@ def train_recipe(images, name, seed):
 def measure_tuning(images, name, seed, **setting):
     """Measure the validation error of one setting that was tried.
 
-    Validation errors of the hyperparameters that were tried, for one seed. No other value is
-    better by more than a tenth than the one that the recipes use. Rows with 20 *steps* are about
+    Validation errors of the hyperparameters that were tried, for one seed. The errors of the values
+    that the recipes use are at most a tenth above the smallest. Rows with 20 *steps* are about
     latent optimization, on 1,000 validation images. The lesson's network with GELU and the dense
     network were tried for two epochs; the network with ten times the parameters was tuned in an
     earlier search.

@@ -274,7 +274,8 @@ def measure_drawing(images, name, seed, *, n_samples=N_SAMPLES):
     score 0. Core seconds are the CPU seconds of training and fitting.
     """
     split = split_images(images, n_samples)
-    seconds = n_gaussians = None
+    seconds = None
+    n_gaussians = None
     if name == "real, never seen":
         samples = split.held_out
     elif name == "real, copied":
