@@ -10,7 +10,6 @@
 - explore: a map and a decoder to play with, in the page (05, 06, 10)
 """
 
-from . import _torchvision  # noqa: F401 - first: it lets the others import torchvision
 from ._page import Interactive
 from .codes import embedding_quality, probe_codes, tsne_embedding
 from .data import ImageData, from_dataset, load_mnist, scale_images
