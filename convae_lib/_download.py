@@ -6,6 +6,7 @@ import os
 import secrets
 import warnings
 import zlib
+from collections.abc import Sequence
 from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
@@ -17,8 +18,6 @@ with warnings.catch_warnings():  # pooch's progress bar recommends to install ip
     warnings.simplefilter("ignore", TqdmWarning)
     from pooch import HTTPDownloader
     from pooch import os_cache as os_cache
-
-TIMEOUT = 10  # seconds without a byte, after which the next mirror is tried
 
 
 def find_file(folder: Path, name: str, md5: str) -> bytes | None:
@@ -61,14 +60,17 @@ def md5_of(content: bytes) -> str:
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
-def download(archive: str, md5: str, mirrors: tuple[str, ...]) -> bytes:
-    """Download a ``.gz`` file from the first mirror that has it and return what it holds."""
+def download(archive: str, md5: str, mirrors: Sequence[str], timeout: float) -> bytes:
+    """Download a ``.gz`` file from the first mirror that has it, and return what it holds.
+
+    A mirror that sends nothing for ``timeout`` seconds is left; a slow one is not.
+    """
     problems = []
     for mirror in mirrors:
         data = BytesIO()
         with tqdm(desc=archive, total=1, unit="B", unit_scale=True, leave=False) as bar:
             try:
-                HTTPDownloader(progressbar=bar, timeout=TIMEOUT)(f"{mirror}{archive}", data, None)
+                HTTPDownloader(progressbar=bar, timeout=timeout)(f"{mirror}{archive}", data, None)
             except OSError as error:  # every error of the network is one
                 problems.append(f"{urlsplit(mirror).netloc}: {type(error).__name__}")
                 continue

@@ -4,6 +4,7 @@ import operator
 import os
 import pickle
 import struct
+import tempfile
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
 )
+#: Seconds without a byte of a download, after which the next mirror is tried.
+TIMEOUT = 10
 #: MNIST's four files: the MD5 checksum of the ``.gz`` archive, and that of the file inside it.
 FILES = {
     "train-images-idx3-ubyte": (
@@ -218,7 +221,7 @@ all 70,000 images.
     try:
         for name in reversed(missing):  # the smallest first: what fails then fails soon
             archive_md5, _ = FILES[name]
-            content = download(f"{name}.gz", archive_md5, MIRRORS)
+            content = download(f"{name}.gz", archive_md5, MIRRORS, TIMEOUT)
             _store(content, raw / name)
             contents[name] = content
     except ConnectionError as error:
@@ -297,12 +300,14 @@ def from_dataset(dataset: Dataset[Any], *, num_workers: int = 0) -> tuple[Tensor
     except Exception as error:
         if num_workers == 0:
             raise
-        problem = _first_line(error)
+        problem = str(error).strip() or type(error).__name__
     # Raised here, because the traceback of the error would keep the other workers alive.
+    last_line = problem.splitlines()[-1]  # after the worker's traceback, if there is one
     raise RuntimeError(
-        f"a worker process died or could not start ({problem}). It may have been killed because "
-        "the memory is full, or the dataset's class is defined in a notebook, where a new process "
-        "cannot find it. Use num_workers=0, or define the class in a .py file."
+        f"reading with {num_workers} worker processes failed ({last_line}). A worker process may "
+        "have been killed because the memory is full, or it could not start because the dataset's "
+        "class is defined in a notebook, where a new process cannot find it. Use num_workers=0, "
+        "or define the class in a .py file."
     )
 
 
@@ -331,33 +336,40 @@ def _read_items(
         for index in range(count):
             yield _read_item(dataset, index)
         return
-    loader = DataLoader(_PickledItems(dataset, count), batch_size=None, num_workers=num_workers)
-    for pickled in loader:
-        item = pickle.loads(pickled)
-        if isinstance(item, ValueError):
-            raise item
-        yield item
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        stored = _ItemsInFiles(dataset, count, Path(folder))
+        for path in DataLoader(stored, batch_size=None, num_workers=num_workers):
+            item = pickle.loads(Path(path).read_bytes())
+            Path(path).unlink()
+            if isinstance(item, ValueError):
+                raise item
+            yield item
 
 
-class _PickledItems(Dataset[bytes]):
-    """Items as bytes, which a worker sends through a pipe.
+class _ItemsInFiles(Dataset[str]):
+    """Items that worker processes store in files, and of which they send the path only.
 
-    Tensors would be sent through shared memory, which is small in containers. Errors are sent as
-    well, so that an error of the loader itself is never taken for an item's.
+    Tensors would be sent through shared memory, which can be too small, and bytes through a pipe,
+    where half an item could be waited for if its worker is killed. The error of an item is stored
+    like an item, so that it is not confused with a failure of the workers.
     """
 
-    def __init__(self, dataset: Dataset[Any], count: int) -> None:
-        self.dataset, self.count = dataset, count
+    def __init__(self, dataset: Dataset[Any], count: int, folder: Path) -> None:
+        self.dataset, self.count, self.folder = dataset, count, folder
 
     def __len__(self) -> int:
         return self.count
 
-    def __getitem__(self, index: int) -> bytes:
+    def __getitem__(self, index: int) -> str:
+        item: tuple[Tensor, int] | ValueError
         try:
             image, label = _read_item(self.dataset, index)
+            item = image.clone(), label  # of a view, the whole tensor behind it would be stored
         except ValueError as error:
-            return pickle.dumps(error)
-        return pickle.dumps((image.clone(), label))  # a view would be sent with all it views
+            item = error
+        path = self.folder / f"{index}.pickle"
+        path.write_bytes(pickle.dumps(item))
+        return str(path)
 
 
 def _read_item(dataset: Dataset[Any], index: int) -> tuple[Tensor, int]:
