@@ -615,7 +615,8 @@ class LinearDecoder(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         x = z @ self.components  # (N, C * H * W)
-        return self.mean + x.unflatten(1, self.mean.shape)  # (N, C, H, W)
+        x_hat: Tensor = self.mean + x.unflatten(1, self.mean.shape)  # (N, C, H, W)
+        return x_hat
 
 
 class LinearAutoencoder(nn.Module):
