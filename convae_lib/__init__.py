@@ -15,8 +15,10 @@
 
 from . import _torchvision  # noqa: F401 - first: it lets the others import torchvision
 from ._page import Interactive
+from .checkpoint import Checkpoint
 from .codes import embedding_quality, probe_codes, tsne_embedding
 from .data import ImageData, from_dataset, load_mnist, scale_images
+from .distributed import DistributedTrainer
 from .evaluation import mean_error, pca_baseline, reconstruct, reconstruction_error
 from .explore import code_sliders, digit_map
 from .layers import ConvLayer, DenseLayer, ResidualBlock
@@ -42,9 +44,11 @@ from .training import History, PyTorchTrainer, permute_data
 __all__ = [
     "DIGIT_COLORS",
     "Autoencoder",
+    "Checkpoint",
     "ConvLayer",
     "Decoder",
     "DenseLayer",
+    "DistributedTrainer",
     "Encoder",
     "History",
     "ImageData",

@@ -7,7 +7,7 @@ from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
 from ._checks import as_table, check_count, check_images
-from ._running import device_of, inference
+from ._utils import device_of, evaluating
 from .models import LinearAutoencoder
 
 
@@ -22,7 +22,7 @@ def reconstruct(
     check_count(batch_size, "batch_size")
     device, results = device_of(model), []
     for batch in images.split(min(int(batch_size), len(images))):
-        with inference(model):
+        with evaluating(model):
             output = model(batch.to(device))
         _check_output(output, batch)
         results.append([part.cpu().clone() for part in output])  # a view may hold far more

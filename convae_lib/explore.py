@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ._checks import Array, as_labels, as_table, check_count, check_images
 from ._page import Interactive, as_data, packed, page, picture, rounded, sprite
-from ._running import device_of, inference
+from ._utils import device_of, evaluating
 from .models import Decoder, ResidualDecoder
 from .plots import plot_embedding, show_reconstructions
 
@@ -132,7 +132,7 @@ def code_sliders(
     steps, rows = np.linspace(-3, 3, 7), {}
     for number, (axis, sd) in enumerate(zip(pca.components_[:3], spreads, strict=False), start=1):
         moved = table[0] + (steps * sd - (table[0] - mean) @ axis)[:, None] * axis
-        with inference(decoder):
+        with evaluating(decoder):
             inputs = torch.from_numpy(moved).to(decoder.dense1.linear.weight)
             rows[f"axis {number}"] = decoder(inputs.to(device_of(decoder))).cpu().float()
     figure = Figure(figsize=(8, len(rows) + 0.4), layout="constrained")

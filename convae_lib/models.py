@@ -62,6 +62,7 @@ class Encoder(nn.Module):
         self.dense1 = DenseLayer(7 * height * width, hidden_dim, activation=nn.Tanh())
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the latent vectors (N, hidden_dim) of images (N, C, H, W)."""
         check_images(x, "images", self.image_shape, self.conv1.conv.weight.dtype)
         x = self.conv1(x)  # (N, 14, H, W)
         x = self.conv2(x)  # (N, 7 * H * W)
@@ -105,6 +106,7 @@ class Decoder(nn.Module):
         self.conv2 = ConvLayer(14, channels, 5, activation=nn.Tanh())
 
     def forward(self, z: Tensor) -> Tensor:
+        """Return the images (N, C, H, W) of latent vectors (N, hidden_dim)."""
         _, height, width = self.image_shape
         x = self.dense1(z)  # (N, 7 * H * W)
         x = x.unflatten(1, (7, height, width))  # (N, 7, H, W)
@@ -148,6 +150,7 @@ class Autoencoder(nn.Module):
         self.decoder = Decoder(hidden_dim, image_shape=image_shape)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the reconstructions (N, C, H, W) and the latent vectors (N, hidden_dim)."""
         z = self.encoder(x)  # (N, hidden_dim)
         x_hat = self.decoder(z)  # (N, C, H, W)
         return x_hat, z
@@ -209,6 +212,7 @@ class ResidualEncoder(nn.Module):
         self.dense2 = DenseLayer(neurons, hidden_dim)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the latent vectors (N, hidden_dim) of images (N, C, H, W)."""
         check_images(x, "images", self.image_shape, self.patchify.weight.dtype)
         x = self.patchify(x)  # (N, channels, H / 4, W / 4)
         x = gelu(self.block(x))  # (N, channels, H / 4, W / 4)
@@ -270,6 +274,7 @@ class ResidualDecoder(nn.Module):
         self.unpatchify = ConvLayer(channels, pixels_per_patch, 3, activation=nn.Tanh())
 
     def forward(self, z: Tensor) -> Tensor:
+        """Return the images (N, C, H, W) of latent vectors (N, hidden_dim)."""
         _, height, width = self.image_shape
         x = self.dense2(self.dense1(z))  # (N, channels * H / 4 * W / 4)
         x = x.unflatten(1, (-1, height // PATCH_SIZE, width // PATCH_SIZE))
@@ -325,6 +330,7 @@ class ResidualAutoencoder(nn.Module):
         self.decoder = ResidualDecoder(hidden_dim, channels, neurons, image_shape=image_shape)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the reconstructions (N, C, H, W) and the latent vectors (N, hidden_dim)."""
         z = self.encoder(x)  # (N, hidden_dim)
         x_hat = self.decoder(z)  # (N, C, H, W)
         return x_hat, z
@@ -389,6 +395,7 @@ class IterativeAutoencoder(nn.Module):
         self.encoder = ResidualEncoder(hidden_dim, channels, neurons, image_shape=with_residual)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the reconstructions (N, C, H, W) and the latent vectors (N, hidden_dim)."""
         check_images(x, "images", self.image_shape, self.encoder.patchify.weight.dtype)
         z = x.new_zeros(1, self.hidden_dim)  # all images start from the same latent vector
         for _ in range(self.n_steps):
@@ -447,6 +454,7 @@ class VariationalAutoencoder(nn.Module):
         self.encoder = ResidualEncoder(2 * hidden_dim, channels, neurons, image_shape=image_shape)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the reconstructions (N, C, H, W) and the latent vectors (N, hidden_dim)."""
         mu, _ = self.encoder(x).chunk(2, dim=1)  # (N, hidden_dim)
         x_hat = self.decoder(mu)  # (N, C, H, W)
         return x_hat, mu
@@ -582,6 +590,7 @@ class LinearEncoder(nn.Module):
         self.mean = nn.Buffer(mean)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the latent vectors (N, hidden_dim) of images (N, C, H, W)."""
         check_images(x, "images", self.mean.shape, self.mean.dtype)
         return (x - self.mean).flatten(start_dim=1) @ self.components.T  # (N, hidden_dim)
 
@@ -614,8 +623,9 @@ class LinearDecoder(nn.Module):
         self.mean = nn.Buffer(mean)
 
     def forward(self, z: Tensor) -> Tensor:
-        x = z @ self.components  # (N, C * H * W)
-        x_hat: Tensor = self.mean + x.unflatten(1, self.mean.shape)  # (N, C, H, W)
+        """Return the images (N, C, H, W) of latent vectors (N, hidden_dim)."""
+        x = (z @ self.components).unflatten(1, self.mean.shape)  # (N, C, H, W)
+        x_hat: Tensor = self.mean + x
         return x_hat
 
 
@@ -665,6 +675,7 @@ class LinearAutoencoder(nn.Module):
         return self.encoder.mean
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the reconstructions (N, C, H, W) and the latent vectors (N, hidden_dim)."""
         z = self.encoder(x)  # (N, hidden_dim)
         x_hat = self.decoder(z)  # (N, C, H, W)
         return x_hat, z
