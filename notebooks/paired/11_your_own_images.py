@@ -43,7 +43,6 @@ from scipy.fft import dctn, idctn
 from sklearn.datasets import load_sample_images
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
-
 from convae_lib import PyTorchTrainer, ResidualAutoencoder, from_dataset, pca_baseline, reconstruct
 from convae_lib import scale_images, show_reconstructions
 import convae_lib.torchvision_cpu  # lets the next line work next to a CPU-only torch
