@@ -4,23 +4,48 @@ import os
 from pathlib import Path
 
 import pytest
+from _common import is_lesson, settle_data, settle_environment, strays
+
+NOTEBOOKS = Path(__file__).parent / "notebooks"
 
 os.environ["TQDM_DISABLE"] = "1"  # progress bars are no output to compare; read at import
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle threads sleep, as in the Makefile
+settle_environment()
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads its options
-def pytest_cmdline_main(config):
-    """All tests of the library share two processes; a single file, or a notebook, has one."""
-    whole = [Path(name).resolve() for name in config.args] == [Path(__file__).parent / "tests"]
-    if whole and "PYTEST_XDIST_WORKER" not in os.environ:  # a worker has none of its own
-        config.option.numprocesses = config.option.numprocesses or 2
-        os.environ.setdefault("OMP_NUM_THREADS", "1")  # a core for each
+def executes_notebooks(config):
+    """Tell whether pytest was asked to execute notebooks, with ``--nbval``."""
+    return any(config.getoption(name, False) for name in ("nbval", "nbval_lax"))
 
 
-def pytest_collection_finish(session):
-    """Before the first kernel starts, settle which MNIST all of them read."""
-    if any(item.path.suffix == ".ipynb" for item in session.items):
-        import tier
+def pytest_sessionstart(session):
+    """Settle which data set all kernels read, before the first of them starts."""
+    is_worker = hasattr(session.config, "workerinput")  # of pytest-xdist: it inherits the answer
+    if executes_notebooks(session.config) and not is_worker:
+        settle_data()
 
-        tier.settle()
+
+def pytest_ignore_collect(collection_path, config):
+    """Skip a reader's own notebooks among the lessons, unless the command names them."""
+    if collection_path.suffix != ".ipynb" or collection_path.parent != NOTEBOOKS:
+        return None
+    folder = config.invocation_params.dir
+    named = [(folder / name.partition("::")[0]).resolve() for name in config.args]
+    is_skipped = not is_lesson(collection_path) and collection_path.resolve() not in named
+    return True if is_skipped else None
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """Say which notebooks were skipped."""
+    if executes_notebooks(config):
+        for line in strays(NOTEBOOKS):
+            terminalreporter.write_line(line)
+
+
+@pytest.hookimpl(optionalhook=True)  # there is no such hook without pytest-xdist
+def pytest_xdist_make_scheduler(config, log):
+    """Keep the cells of a notebook in one process: they share a kernel and must run in order."""
+    if executes_notebooks(config) and config.getoption("dist") == "load":
+        from xdist.scheduler import LoadFileScheduling
+
+        return LoadFileScheduling(config, log)
+    return None

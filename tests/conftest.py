@@ -1,10 +1,13 @@
+import importlib.util
 import os
 import shutil
+import warnings
+from pathlib import Path
 
 import matplotlib
 import pytest
-import tier
 import torch
+from _common import settle_data
 from hypothesis import settings
 
 from convae_lib import load_mnist
@@ -22,53 +25,64 @@ def same_random_numbers():
 
 @pytest.fixture(scope="session")
 def data():
-    """Whichever tier this machine has."""
-    tier.settle()
+    """Full MNIST where this machine has it, else the offline subset."""
+    settle_data()
     return load_mnist()
 
 
 @pytest.fixture(scope="session")
-def embedded():
-    """The embedded tier, on every machine."""
+def offline_data():
+    """The offline subset, on every machine."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CONVAE_OFFLINE", "1")
         return load_mnist()
 
 
-def _missing(what):
-    """Fail in CI, where everything is installed; skip elsewhere."""
-    if os.environ.get("CI"):
-        pytest.fail(f"{what} is missing", pytrace=False)
-    pytest.skip(f"{what} is missing")
+def missing(what):
+    """Skip a test that needs something not installed here; fail it in CI, which must install it."""
+    if os.environ.get("CI", "").lower() in ("", "0", "false"):
+        pytest.skip(what)
+    pytest.fail(f"CI must not skip this test: {what}")
+
+
+@pytest.fixture(scope="session")
+def require():
+    """A function that imports a module which only some tests need."""
+
+    def require_module(name, extra):
+        package = name.partition(".")[0]
+        if importlib.util.find_spec(package) is None:
+            missing(f'{package} is missing: pip install -e ".[{extra}]"')
+        with warnings.catch_warnings(action="ignore"):  # of its own imports
+            return importlib.import_module(name)
+
+    return require_module
 
 
 @pytest.fixture(scope="session")
 def node():
-    """The path of Node.js, which runs JavaScript."""
-    path = shutil.which("node")
-    if path is None:
-        _missing("node (Debian: apt install nodejs)")
-    return path
+    """The path of Node.js, which runs the pages' scripts without a browser."""
+    return shutil.which("node") or missing("node is missing: apt-get install nodejs")
 
 
-@pytest.fixture(scope="session")
-def chromium():
-    """A browser that Playwright drives."""
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        _missing('Playwright (pip install -e ".[test]")')
-    names = ("chromium", "chromium-browser", "google-chrome")
-    paths = [path for path in map(shutil.which, names) if path is not None]
-    if not paths:
-        _missing("Chromium (Debian: apt install chromium)")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=paths[0], args=["--no-sandbox"])
+@pytest.fixture(scope="module")  # while Playwright runs, so does its event loop
+def chromium(require):
+    """A running Chromium: Playwright's own where it is installed, else the system's."""
+    playwright = require("playwright.sync_api", "test")
+    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    with playwright.sync_playwright() as started:
+        own = started.chromium.executable_path
+        candidates = [own if Path(own).exists() else None, *map(shutil.which, names)]
+        path = next(filter(None, candidates), None)
+        if path is None:
+            missing("Chromium is missing: playwright install chromium, or apt-get install chromium")
+        options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        browser = started.chromium.launch(executable_path=path, args=options)
         yield browser
         browser.close()
 
 
 def pytest_itemcollected(item):
-    """A warning fails a test of the library; what Jupyter warns of beside a notebook does not."""
+    """A warning fails a test of the library; what Jupyter warns of in a notebook does not."""
     # Sockets of the tests' servers may be collected late, in any test.
     item.add_marker(pytest.mark.filterwarnings("error", "ignore:unclosed <socket:ResourceWarning"))

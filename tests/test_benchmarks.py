@@ -41,15 +41,15 @@ PAIRED = bench.HERE.parent / "notebooks" / "paired"
 
 
 @pytest.fixture(scope="module")
-def tiny(embedded):
-    images, labels = embedded.train_images, embedded.train_labels
+def tiny(offline_data):
+    images, labels = offline_data.train_images, offline_data.train_labels
     return bench.Images(
         images[:150],
         images[150:170],
-        embedded.test_images[:60],
+        offline_data.test_images[:60],
         labels[:150],
         labels[150:170],
-        embedded.test_labels[:60],
+        offline_data.test_labels[:60],
     )
 
 
@@ -191,8 +191,8 @@ def test_an_error_in_a_watched_evaluation_is_raised():
         speed_evaluation.evaluate_and_watch_memory(fail, 1)
 
 
-def test_the_divergence_of_an_embedding_is_scikit_learns(embedded):
-    rows = embedded.train_images[:400, 0, 14].numpy()
+def test_the_divergence_of_an_embedding_is_scikit_learns(offline_data):
+    rows = offline_data.train_images[:400, 0, 14].numpy()
     tsne = TSNE(angle=0.2, random_state=0, max_iter=500)
     embedding = tsne.fit_transform(rows)
     divergence = speed_tsne.kl_divergence(rows, embedding)

