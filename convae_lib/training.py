@@ -115,6 +115,7 @@ class History:
         return float(self.rows[-1]["seconds"]) if self.rows else 0.0
 
     def __repr__(self) -> str:
+        """Return the rows as text."""
         return self.frame.to_string(index=False)
 
 

@@ -410,7 +410,7 @@ def test_another_loss_in_a_derived_trainer_is_refused(tmp_path):
     train(path, 2)
     trainer, schedule = make_trainer()
     trainer.__class__ = TwiceTheLoss
-    with pytest.raises(ValueError, match="the loss differs in method, .*TwiceTheLoss"):
+    with pytest.raises(ValueError, match=r"the loss differs in method, .*TwiceTheLoss"):
         fit(trainer, schedule, path, 4)
 
 

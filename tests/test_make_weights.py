@@ -24,7 +24,9 @@ def test_all_images_stay_if_none_is_excluded(offline_data):
 @pytest.fixture(scope="module")
 def weights_folder(offline_data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("weights")
-    make_weights.train_and_save(offline_data.train_images[:80], offline_data.test_images[:40], folder)
+    make_weights.train_and_save(
+        offline_data.train_images[:80], offline_data.test_images[:40], folder
+    )
     return folder
 
 

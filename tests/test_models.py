@@ -553,7 +553,7 @@ WITH_PATCHES = HALVES_AND_WHOLES[2:]
     "shape", [28, (28, 28), (0, 28, 28), (1.0, 28, 28), (1, 28, 28, 1), (1, -4, 8), "abc"], ids=str
 )
 def test_what_is_no_image_shape_is_refused(network, shape):
-    with pytest.raises(ValueError, match="^image_shape must be ") as error:
+    with pytest.raises(ValueError, match=r"^image_shape must be ") as error:
         network(image_shape=shape)
     assert "(channels, height, width)" in str(error.value)
     assert f"got {shape}; crop or resize the images" in str(error.value)

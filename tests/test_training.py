@@ -567,7 +567,7 @@ def test_class_indices_are_accepted_for_scores(places):
 
 
 def test_a_model_that_returns_no_tensor_is_refused():
-    with pytest.raises(TypeError, match="^model must return a tensor, or several, got dict"):
+    with pytest.raises(TypeError, match=r"^model must return a tensor, or several, got dict"):
         train_on({"image": 1}, zeros(4), nn.MSELoss())
 
 
@@ -645,7 +645,7 @@ def test_an_optimizer_of_another_model_is_refused():
     x, y = make_pairs()
     trainer = make_trainer(nn.Linear(3, 2))
     trainer.model = nn.Linear(3, 2)
-    with pytest.raises(ValueError, match="^optim must hold the model's parameters"):
+    with pytest.raises(ValueError, match=r"^optim must hold the model's parameters"):
         trainer.fit(x, y, x, y, 1)
 
 
@@ -653,7 +653,7 @@ def test_a_schedule_of_another_optimizer_is_refused():
     x, y = make_pairs()
     other = make_trainer(nn.Linear(3, 2)).optim
     scheduler = lr_scheduler.StepLR(other, 3)
-    with pytest.raises(ValueError, match="^scheduler must belong to the trainer's optimizer"):
+    with pytest.raises(ValueError, match=r"^scheduler must belong to the trainer's optimizer"):
         make_trainer(nn.Linear(3, 2)).fit(x, y, x, y, 1, scheduler=scheduler)
 
 
@@ -661,9 +661,9 @@ def test_optimizers_and_schedules_that_need_the_loss_are_refused():
     x, y = make_pairs()
     model = nn.Linear(3, 2)
     trainer = PyTorchTrainer(model, torch.optim.LBFGS(model.parameters()), mse_loss)
-    with pytest.raises(ValueError, match="^optim and scheduler must step without the loss"):
+    with pytest.raises(ValueError, match=r"^optim and scheduler must step without the loss"):
         trainer.fit(x, y, x, y, 1)
     trainer = make_trainer(model)
     plateau = lr_scheduler.ReduceLROnPlateau(trainer.optim)
-    with pytest.raises(ValueError, match="^optim and scheduler must step without the loss"):
+    with pytest.raises(ValueError, match=r"^optim and scheduler must step without the loss"):
         trainer.fit(x, y, x, y, 1, scheduler=plateau)
