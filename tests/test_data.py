@@ -167,8 +167,8 @@ SMALL = {
     TEST_LABELS: idx_file(np.arange(5)),
 }
 ARCHIVES = {f"{name}.gz": gzip.compress(content, mtime=0) for name, content in SMALL.items()}
-TIMEOUT = 0.5  # seconds
-LONG = 20  # seconds: much longer than the timeout
+TIMEOUT = 3  # seconds that a mirror may be silent in these tests, also on a busy machine
+LONG = 60  # seconds: much longer than the timeout
 
 
 def md5(content):
@@ -200,7 +200,7 @@ def silent_in_the_middle(head, body):
 
 
 def slow_at_the_end(head, body):
-    return head + body[:-40], body[-40:], 0.02  # longer than the timeout, all bytes together
+    return head + body[:-40], body[-40:], 0.1  # 4 seconds, longer than the timeout
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -228,10 +228,12 @@ def mirrors(monkeypatch):
     checksums = {n: (md5(ARCHIVES[f"{n}.gz"]), md5(content)) for n, content in SMALL.items()}
     monkeypatch.setattr(data_module, "FILES", checksums)
     monkeypatch.setattr(data_module, "MIRRORS", urls)
-    monkeypatch.setattr(data_module, "TIMEOUT", TIMEOUT)
+
+    class Server(http.server.ThreadingHTTPServer):
+        request_queue_size = 50  # connections at the same time
 
     def start(answer=whole_answer):
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        server = Server(("127.0.0.1", 0), Handler)
         server.answer, server.requested, server.stop = answer, [], threading.Event()
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         urls.append(f"http://127.0.0.1:{server.server_port}/")
@@ -407,7 +409,8 @@ def test_only_what_is_missing_is_downloaded_the_smallest_first(mirrors, tmp_path
 @pytest.mark.parametrize(
     "answer", [not_found, changed_byte, cut_short, silent, silent_in_the_middle]
 )
-def test_if_a_mirror_fails_the_next_one_is_used(mirrors, tmp_path, answer):
+def test_if_a_mirror_fails_the_next_one_is_used(mirrors, tmp_path, monkeypatch, answer):
+    monkeypatch.setattr(data_module, "TIMEOUT", TIMEOUT)
     put_files(tmp_path, without(TEST_IMAGES))
     bad, good = mirrors(answer), mirrors()
     check_small_mnist(load_mnist(tmp_path))
@@ -416,7 +419,8 @@ def test_if_a_mirror_fails_the_next_one_is_used(mirrors, tmp_path, answer):
     assert file_names(tmp_path) == sorted(SMALL)
 
 
-def test_a_slow_mirror_is_waited_for(mirrors, tmp_path):
+def test_a_slow_mirror_is_waited_for(mirrors, tmp_path, monkeypatch):
+    monkeypatch.setattr(data_module, "TIMEOUT", TIMEOUT)
     put_files(tmp_path, without(TEST_IMAGES))
     slow, other = mirrors(slow_at_the_end), mirrors()
     check_small_mnist(load_mnist(tmp_path))
