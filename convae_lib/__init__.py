@@ -13,7 +13,6 @@
 - ``explore``: interactive figures that need no server (05, 06, 10)
 """
 
-from . import _torchvision  # noqa: F401 - first: it lets the others import torchvision
 from ._page import Interactive
 from .checkpoint import Checkpoint
 from .codes import embedding_quality, probe_codes, tsne_embedding

@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 RUNNER = ROOT / "tools/notebooks.py"
 NO_MNIST = """
-class data: source = "embedded"
+class data: source = "offline"
 def load_mnist(): return print("looked", file=open("looked", "a"), end="") or data
 """
 SETTLED = "import os; print(os.environ['CONVAE_OFFLINE'], os.environ['TQDM_DISABLE'])"

@@ -1,4 +1,4 @@
-"""Which MNIST the kernels of a run read: all of it, or the embedded images."""
+"""Which MNIST the kernels of a run read: all of it, or the offline subset."""
 
 import os
 
@@ -8,5 +8,5 @@ def settle():
     if os.environ.get("CONVAE_OFFLINE") != "1":
         from convae_lib import load_mnist  # takes seconds, which most test runs need not wait
 
-        if load_mnist().source == "embedded":
+        if load_mnist().source == "offline":
             os.environ["CONVAE_OFFLINE"] = "1"

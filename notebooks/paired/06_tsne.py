@@ -20,7 +20,7 @@ import sys
 
 if "google.colab" in sys.modules:  # installs the course; Colab keeps its own torch
     course = "git+https://github.com/YOUR_GITHUB_NAME/convae-course"
-    get_ipython().run_line_magic("pip", f"install --quiet --no-deps mlxtend pooch safetensors {course}")
+    get_ipython().run_line_magic("pip", f"install --quiet --no-deps pooch safetensors {course}")
 
 # %% [markdown]
 # A code has 28 numbers, and nobody sees in 28 dimensions. The [source lesson](../README.md#the-source-lesson), the blog post
@@ -209,7 +209,7 @@ plt.show()
 # %%
 guess = None  # "pixels", "PCA-28" or "network"
 
-_, pca_codes = reconstruct(pca_baseline(data.train_images, code_size=28), data.test_images)
+_, pca_codes = reconstruct(pca_baseline(data.train_images, hidden_dim=28), data.test_images)
 n = min(1500, len(labels))  # the first test images, to be quick
 some_labels, some_codes = labels[:n], codes[:n]
 spaces = {
