@@ -280,11 +280,12 @@ def plot_embedding(
 def _class_colors(classes: NDArray[Any]) -> NDArray[Any]:
     """Return one color for each of the sorted classes (K,)."""
     if np.isin(classes, np.arange(10)).all():
-        return np.array(DIGIT_COLORS)[classes.astype(int)]
-    if len(classes) <= len(DIGIT_COLORS):
-        return np.array(DIGIT_COLORS)[: len(classes)]
-    rainbow: NDArray[Any] = plt.get_cmap("turbo")(np.linspace(0, 1, len(classes)))
-    return rainbow
+        colors = np.array(DIGIT_COLORS)[classes.astype(int)]
+    elif len(classes) <= len(DIGIT_COLORS):
+        colors = np.array(DIGIT_COLORS)[: len(classes)]
+    else:
+        colors = plt.get_cmap("turbo")(np.linspace(0, 1, len(classes)))
+    return np.asarray(colors)
 
 
 def _push_apart(places: NDArray[Any], room: float) -> NDArray[Any]:
@@ -296,15 +297,14 @@ def _push_apart(places: NDArray[Any], room: float) -> NDArray[Any]:
     apart = places[:, None] - places  # (K, K, 2), from the second place to the first
     distances = np.linalg.norm(apart, axis=2).clip(1e-9)  # (K, K)
     missing = (room / distances - 1).clip(0)  # (K, K), as a fraction of the distance
-    moves: NDArray[Any] = (apart * missing[..., None] / 2).sum(axis=1)  # (K, 2)
-    return places + moves
+    moves = (apart * missing[..., None] / 2).sum(axis=1)  # (K, 2)
+    return np.asarray(places + moves)
 
 
 def _to_imshow(image: NDArray[Any]) -> NDArray[Any]:
     """Turn (1, H, W) into (H, W), and (3, H, W) in [-1, 1] into (H, W, 3) in [0, 1]."""
     if len(image) == 1:
-        gray: NDArray[Any] = image[0]
-        return gray
+        return np.asarray(image[0])
     return np.moveaxis(np.clip((image + 1) / 2, 0, 1), 0, 2)
 
 
