@@ -62,13 +62,13 @@ assert len(train) >= 4 * len(test) and epochs * len(train) == 60_000
 # ## As most people load it
 #
 # `load_mnist` is this course's own. In most code you will meet `torchvision.datasets.MNIST`, as in the source
-# lesson. It reads the very files that `load_mnist` has just found or stored. (If there are none, because you
-# are offline, the folded cell writes the offline subset into such files.)
+# lesson. It reads the very files that `load_mnist` has just found or stored. (If there are none of these names,
+# for example because you are offline, the folded cell writes the images into such files.)
 
 # %% tags=["hide-input"]
 folder = Path(os.environ.get("CONVAE_DATA") or pooch.os_cache("convae")).expanduser()
 
-if data.source == "offline":
+if data.source == "offline" or not (folder / "MNIST/raw/train-images-idx3-ubyte").exists():
     temporary = tempfile.TemporaryDirectory()
     folder = Path(temporary.name)
     raw_folder = folder / "MNIST" / "raw"
