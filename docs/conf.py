@@ -185,7 +185,7 @@ def titles(code):
             of_figure += [words(text) for text in node.args[:1]]
         elif method == "title":
             of_axes += [words(text) for text in node.args[:1]]
-        elif method == "":  # ax.set(title=…)
+        elif method == "set":  # ax.set(title=…)
             of_axes += [words(word.value) for word in node.keywords if word.arg == "title"]
     return "; ".join(filter(None, of_figure or of_axes))
 
