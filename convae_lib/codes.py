@@ -73,14 +73,15 @@ def tsne_embedding(
     1,000, and the angle of the Barnes-Hut approximation is 1 instead of 0.5, which sums distant
     points more coarsely.
 
-    These settings were compared with scikit-learn's defaults on digits, MNIST pixels, PCA and
-    network latents, and Gaussian clusters, by trustworthiness with five neighbors. From 120 to
-    10,000 rows it was lower by at most 0.015 in any run, and by at most 0.01 on average. From 35 to
-    100 rows the averages differ by at most 0.01 and single runs by up to 0.03, which is no more
-    than two runs of scikit-learn that differ in rounding only. With perplexity 30, scikit-learn's
-    defaults need 31 rows and often fail below 35. From 500 rows on, the KL divergence is 5 % to
-    17 % larger than with scikit-learn's defaults, and the time half as long at 1,000 rows, and a
-    third or less from 2,000. First used in lesson 06.
+    These settings were compared with scikit-learn's defaults on scikit-learn's digits, MNIST
+    pixels, PCA and network latents, and Gaussian clusters, by trustworthiness with five neighbors.
+    From 120 to 10,000 rows, it was lower by at most 0.015 in any run, and by at most 0.01 on
+    average. From 35 to 80 rows, it was lower by at most 0.01 on average and 0.03 in a single run;
+    two runs of scikit-learn that differ in rounding only differ by up to 0.05 there. With their
+    perplexity of 30, scikit-learn's defaults need 31 rows, and often fail below 35. From 500 rows
+    on, the KL divergence is 5 % to 20 % larger than with scikit-learn's defaults. In return, the
+    embedding takes about half of the time at 1,000 rows, and a third or less from 2,000 rows on.
+    First used in lesson 06.
 
     References
     ----------

@@ -38,9 +38,9 @@ def sample(table, n_rows, seed=0):
 
 
 @pytest.fixture(scope="module")
-def tables(embedded):
+def tables(offline_data):
     """Tables to embed: scikit-learn's digits, and the lesson network's codes of MNIST digits."""
-    _, z = reconstruct(load_pretrained("lesson"), embedded.train_images)
+    _, z = reconstruct(load_pretrained("lesson"), offline_data.train_images)
     return {"digits": load_digits().data.astype(np.float32), "latents": z.numpy()}
 
 
