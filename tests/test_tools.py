@@ -379,6 +379,12 @@ def test_a_script_in_a_cell_has_shifted_seeds_and_stays_a_script():
     assert ast.unparse(ast.parse(script)).endswith("assert rank < 2")
 
 
+def test_a_script_in_a_string_has_the_same_seeds_as_the_cells_around_it():
+    script = "rank = 1\nmanual_seed(rank)  # another in each\nfit(seed=4)\n"
+    assert set_seeds(f"SCRIPT = {script!r}", "exec(SCRIPT)") == [11, 14]
+    assert seeds.change(["text = 'one line, seed=0'"], 10) == ["text = 'one line, seed=0'"]
+
+
 def test_seeds_lists_what_fails_with_other_seeds_and_leaves_the_lessons_alone(course):
     setup = "from types import SimpleNamespace\ntorch = SimpleNamespace(manual_seed=lambda x: x)"
     course("00_robust", setup, "x = torch.manual_seed(0)\nassert x < 5")

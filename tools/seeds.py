@@ -6,8 +6,7 @@ Wherever a lesson sets a seed — ``torch.manual_seed(0)``, ``np.random.default_
 argument ``seed=`` or ``random_state=`` — the changed copy in build/seeds/ sets a seed that is
 larger by K. So a loop over seeds runs over other ones, while the names and stored results that it
 looks up stay the same. What fails is listed; the exit status is then 1. notebooks/ is never
-written to. A script in a cell that begins with ``%%writefile`` is changed as well, one in a string
-is not.
+written to. A script in a string, or in a cell that begins with ``%%writefile``, is changed as well.
 """
 
 import ast
@@ -85,16 +84,33 @@ def functions_with_seeds(trees):
 class ShiftSeeds(ast.NodeTransformer):
     """Let every seed that is set be a larger one."""
 
-    def __init__(self, shift, own_functions=()):
+    def __init__(self, shift, own_functions=(), in_string=False):
         self.shift = shift
         self.own_functions = own_functions
+        self.in_string = in_string
 
     def shifted(self, node):
         """Return the expression of a seed, larger by the shift."""
         if isinstance(node, ast.Constant):
             is_seed = isinstance(node.value, int) and not isinstance(node.value, bool)
             return ast.Constant(node.value + self.shift) if is_seed else node
+        if self.in_string:  # where nothing can be defined: it may be a part of a script
+            return ast.BinOp(node, ast.Add(), ast.Constant(self.shift))
         return ast.Call(ast.Name("_shift_seed"), [node], [])
+
+    def visit_Constant(self, node):
+        """Shift the seeds in a string that holds a script."""
+        if not isinstance(node.value, str) or "\n" not in node.value:
+            return node
+        try:
+            script = ast.parse(node.value)
+        except SyntaxError:
+            return node
+        before = ast.unparse(script)
+        own_functions = functions_with_seeds([script])
+        script = ShiftSeeds(self.shift, own_functions, in_string=True).visit(script)
+        after = ast.unparse(script)
+        return node if after == before else ast.Constant(f"\n{after}\n")
 
     def visit_Call(self, node):
         """Shift ``manual_seed(0)``, and ``seed=0`` in a call of a library's function."""
