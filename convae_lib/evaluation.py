@@ -1,5 +1,6 @@
-"""Measuring an autoencoder on images (N, C, H, W): reconstructions, errors, PCA as baseline."""
+"""Evaluate an autoencoder on images (N, C, H, W): reconstructions, errors, and a PCA baseline."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -7,34 +8,94 @@ from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
 from ._checks import as_table, check_count, check_images
-from ._running import device_of, inference
+from ._utils import device_of, evaluating
 from .models import LinearAutoencoder
+
+BATCH_SIZE = 250  # large enough to be fast, small enough for little memory
 
 
 def reconstruct(
-    model: nn.Module, images: Tensor, *, batch_size: int = 250
+    model: nn.Module, images: Tensor, *, batch_size: int = BATCH_SIZE
 ) -> tuple[Tensor, Tensor]:
-    """Return reconstructions (N, C, H, W) and codes (N, hidden_dim) of images, on the CPU.
+    """Compute the reconstructions and latent vectors of images, batch by batch.
 
-    Batch by batch, in evaluation mode, without gradients. First used in lesson 00.
+    The model runs in evaluation mode, without gradients, on the device of its parameters.
+    Afterwards it is back in the mode it was in.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Autoencoder that returns ``(x_hat, z)``, the reconstructions and latent vectors of a batch.
+    images : Tensor
+        Images (N, C, H, W) of the floating-point type that the model takes.
+    batch_size : int
+        Number of images in a batch, at least 1. It changes memory and speed, not the results.
+
+    Returns
+    -------
+    x_hat : Tensor
+        Reconstructions (N, C, H, W), on the CPU.
+    z : Tensor
+        Latent vectors (N, hidden_dim), on the CPU.
+
+    Raises
+    ------
+    TypeError
+        If ``images`` is not a floating-point tensor, or ``batch_size`` is not an integer.
+    ValueError
+        If ``images`` is not (N, C, H, W), or the model returns something else than such a pair.
+
+    Notes
+    -----
+    First used in lesson 00.
+
+    Examples
+    --------
+    >>> from convae_lib import Autoencoder
+    >>> x_hat, z = reconstruct(Autoencoder(28), torch.zeros(5, 1, 28, 28))
+    >>> x_hat.shape, z.shape
+    (torch.Size([5, 1, 28, 28]), torch.Size([5, 28]))
     """
     check_images(images, "images")
     check_count(batch_size, "batch_size")
-    device, results = device_of(model), []
-    for batch in images.split(min(int(batch_size), len(images))):
-        with inference(model):
-            output = model(batch.to(device))
-        _check_output(output, batch)
-        results.append([part.cpu().clone() for part in output])  # a view may hold far more
-    reconstructions, codes = zip(*results, strict=True)
-    return torch.cat(reconstructions), torch.cat(codes)
+    reconstructions, latents = [], []
+    for _, x_hat, z in _run_batches(model, images, batch_size):
+        reconstructions.append(x_hat.clone())  # a view would keep the whole tensor in memory
+        latents.append(z.clone())
+    return torch.cat(reconstructions), torch.cat(latents)
 
 
 def reconstruction_error(images: Tensor, reconstructions: Tensor) -> Tensor:
-    """Return the mean squared error (N,) of each image over its pixels.
+    """Compute the mean squared error of each image over its pixels.
 
-    Both (N, C, H, W) on one scale; with pixels in [-1, 1] an error lies in [0, 4]. Its mean is the
-    test loss that `PyTorchTrainer` prints for ``nn.MSELoss()``. First used in lesson 00.
+    The mean of these errors is the test loss that `PyTorchTrainer` prints for ``nn.MSELoss()``.
+
+    Parameters
+    ----------
+    images, reconstructions : Tensor
+        Images (N, C, H, W) and their reconstructions, of the same shape, on the same device and
+        with pixels on the same scale.
+
+    Returns
+    -------
+    Tensor
+        Errors (N,). With pixels in [-1, 1], an error lies in [0, 4].
+
+    Raises
+    ------
+    TypeError
+        If one of the two is not a floating-point tensor.
+    ValueError
+        If their shapes differ, or are not (N, C, H, W).
+
+    Notes
+    -----
+    First used in lesson 00.
+
+    Examples
+    --------
+    >>> reconstruction_error(torch.ones(2, 1, 4, 4), torch.zeros(2, 1, 4, 4))
+    tensor([1., 1.])
     """
     check_images(images, "images")
     check_images(reconstructions, "reconstructions")
@@ -45,37 +106,114 @@ def reconstruction_error(images: Tensor, reconstructions: Tensor) -> Tensor:
 
 
 def mean_error(model: nn.Module, images: Tensor) -> float:
-    """Return a model's mean squared error on images (N, C, H, W), batch by batch. Lesson 00."""
+    """Compute the mean squared error of a model's reconstructions, over all images and pixels.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Autoencoder that returns ``(x_hat, z)``; see `reconstruct`.
+    images : Tensor
+        Images (N, C, H, W) of the floating-point type that the model takes.
+
+    Returns
+    -------
+    float
+        The mean of `reconstruction_error`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for `reconstruct`.
+
+    Notes
+    -----
+    First used in lesson 00.
+
+    Examples
+    --------
+    >>> images = torch.rand(100, 1, 8, 8)
+    >>> mean_error(pca_baseline(images, hidden_dim=64), images) < 1e-6
+    True
+    """
     check_images(images, "images")
-    batches = images.split(250)
-    errors = [reconstruction_error(batch.cpu(), reconstruct(model, batch)[0]) for batch in batches]
+    errors = []
+    for batch, x_hat, _ in _run_batches(model, images, BATCH_SIZE):
+        errors.append(reconstruction_error(batch.detach().cpu(), x_hat))
     return torch.cat(errors).double().mean().item()
 
 
-def pca_baseline(train_images: Tensor, code_size: int = 28) -> LinearAutoencoder:
-    """Fit PCA, the best linear autoencoder, and return it as a model, on the CPU.
+def pca_baseline(train_images: Tensor, hidden_dim: int = 28) -> LinearAutoencoder:
+    """Fit PCA, the best linear autoencoder, to images.
 
-    Fitted on images (N, C, H, W) by scikit-learn; ``code_size`` is at most C · H · W, and below N.
-    No linear autoencoder has a smaller squared error on its training images (P. Baldi and
-    K. Hornik, "Neural networks and principal component analysis", Neural Networks 2, 1989). Lesson
-    00 shows why this is the baseline.
+    No linear autoencoder with the same latent dimension has a smaller squared error on the
+    training images, so it is the baseline for every network with that latent dimension.
+
+    Parameters
+    ----------
+    train_images : Tensor
+        Images (N, C, H, W).
+    hidden_dim : int
+        Latent dimension: the number of principal components, at least 1, below N and at most
+        C * H * W.
+
+    Returns
+    -------
+    LinearAutoencoder
+        PCA as a model, on the CPU, of the dtype of the images.
+
+    Raises
+    ------
+    TypeError
+        If ``train_images`` is not a floating-point tensor, or ``hidden_dim`` is not an integer.
+    ValueError
+        If ``train_images`` is not (N, C, H, W) or not finite, or ``hidden_dim`` is too large.
+
+    Notes
+    -----
+    scikit-learn's ``PCA``, with an exact solver. The optimality is proved in P. Baldi and
+    K. Hornik, "Neural networks and principal component analysis: learning from examples without
+    local minima", Neural Networks 2, 1989. First used in lesson 00.
+
+    Examples
+    --------
+    >>> model = pca_baseline(torch.rand(100, 1, 8, 8), hidden_dim=10)
+    >>> x_hat, z = model(torch.rand(5, 1, 8, 8))
+    >>> z.shape
+    torch.Size([5, 10])
     """
     check_images(train_images, "train_images")
-    check_count(code_size, "code_size")
+    check_count(hidden_dim, "hidden_dim")
     pixels = as_table(train_images.flatten(start_dim=1), "train_images")  # (N, C * H * W)
-    if code_size > (most := min(len(pixels) - 1, pixels.shape[1])):
-        got = f"{code_size}; there must be more images, and as many pixels"
-        raise ValueError(f"code_size must be at most {most} here, got {got}")
-    solver = "covariance_eigh" if pixels.shape[1] <= len(pixels) else "full"  # both are exact
-    pca = PCA(code_size, svd_solver=solver).fit(pixels)
-    mean = pca.mean_.reshape(train_images.shape[1:])
-    components, mean = (torch.from_numpy(x).to(train_images.dtype) for x in (pca.components_, mean))
+    n_images, n_pixels = pixels.shape
+    largest = min(n_images - 1, n_pixels)
+    if hidden_dim > largest:
+        got = f"{hidden_dim} for {n_images} images of {n_pixels} values; pass more images"
+        raise ValueError(f"hidden_dim must be at most {largest} here, got {got}")
+    solver = "covariance_eigh" if n_pixels <= n_images else "full"  # the faster of two exact ones
+    pca = PCA(hidden_dim, svd_solver=solver).fit(pixels)
+    components = torch.from_numpy(pca.components_).to(train_images.dtype)  # (hidden_dim, C * H * W)
+    mean = torch.from_numpy(pca.mean_).to(train_images.dtype).reshape(train_images.shape[1:])
     return LinearAutoencoder(components, mean)
 
 
+def _run_batches(
+    model: nn.Module, images: Tensor, batch_size: int
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Yield each batch with its reconstructions and latent vectors, these two on the CPU."""
+    device = device_of(model)
+    for batch in images.split(min(int(batch_size), len(images))):
+        with evaluating(model):
+            output = model(batch.to(device))
+        _check_output(output, batch)
+        x_hat, z = output
+        yield batch, x_hat.cpu(), z.cpu()
+
+
 def _check_output(output: Any, images: Tensor) -> None:
-    pair = output if isinstance(output, tuple | list) else [output]
-    shapes = [tuple(part.shape) if isinstance(part, Tensor) else type(part) for part in pair]
-    if len(pair) != 2 or shapes[0] != tuple(images.shape) or shapes[1][:1] != (len(images),):
+    """Raise unless a model's output is a pair: reconstructions, and one latent row per image."""
+    results = output if isinstance(output, tuple | list) else [output]
+    shapes = [tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__ for x in results]
+    is_pair = len(results) == 2 and all(isinstance(x, Tensor) for x in results)
+    if not is_pair or shapes[0] != tuple(images.shape) or shapes[1][:1] != (len(images),):
         wanted = f"(reconstruction, code) for images {tuple(images.shape)}, alike and row by row"
         raise ValueError(f"model must return {wanted}, got {shapes}; let forward return both")

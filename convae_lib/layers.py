@@ -1,4 +1,7 @@
-"""A dense and a convolutional layer: linear map, activation, dropout; and a residual block."""
+"""Layers of the networks: a dense layer, a convolutional layer, and a residual block.
+
+The first two are a linear map, an activation function, and dropout, in this order.
+"""
 
 from collections.abc import Callable
 
@@ -9,10 +12,36 @@ Activation = Callable[[Tensor], Tensor] | None
 
 
 class DenseLayer(nn.Module):
-    """A fully connected layer, (N, input_size) → (N, neurons).
+    """A fully connected layer: a linear map, an activation function, and dropout.
 
-    ``dropout``, in (0, 1], is the probability of *keeping* a unit, unlike that of ``nn.Dropout``;
-    in training kept ones are scaled by its inverse (N. Srivastava et al., JMLR 15). Lesson 01.
+    Parameters
+    ----------
+    input_size : int
+        Number of input features.
+    neurons : int
+        Number of output features.
+    dropout : float
+        Probability of *keeping* a unit in training mode, in (0, 1]; the probability of
+        ``nn.Dropout`` is that of dropping it. Kept units are divided by it.
+    activation : callable, optional
+        Activation function, for example ``nn.Tanh()``. Without it, the layer is linear.
+
+    Raises
+    ------
+    ValueError
+        If ``dropout`` does not lie in (0, 1].
+
+    Notes
+    -----
+    Dropout is described in N. Srivastava et al., "Dropout: a simple way to prevent neural networks
+    from overfitting", JMLR 15, 2014. Built in lesson 01.
+
+    Examples
+    --------
+    >>> import torch
+    >>> layer = DenseLayer(784, 28, activation=nn.Tanh())
+    >>> layer(torch.zeros(5, 784)).shape
+    torch.Size([5, 28])
     """
 
     def __init__(
@@ -24,6 +53,7 @@ class DenseLayer(nn.Module):
         self.dropout = _dropout_keeping(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map features (N, input_size) to features (N, neurons)."""
         x = self.linear(x)  # (N, neurons)
         if self.activation is not None:
             x = self.activation(x)
@@ -32,10 +62,39 @@ class DenseLayer(nn.Module):
 
 
 class ConvLayer(nn.Module):
-    """A convolution that keeps the size: (N, in_channels, H, W) → (N, out_channels, H, W).
+    """A convolution that keeps height and width, an activation function, and dropout.
 
-    ``filter_size`` is odd, the border ``filter_size // 2`` zeros; ``dropout`` as in `DenseLayer`;
-    with ``flatten``, (N, out_channels · H · W), channel by channel. Built in lesson 01.
+    Parameters
+    ----------
+    in_channels, out_channels : int
+        Number of channels of the input and of the output.
+    filter_size : int
+        Height and width of the filters, an odd number. The input is padded with
+        ``filter_size // 2`` zeros on each side.
+    activation : callable, optional
+        Activation function, for example ``nn.Tanh()``. Without it, the layer is linear.
+    dropout : float
+        Probability of *keeping* a unit, as in `DenseLayer`.
+    flatten : bool
+        Whether to flatten each output (out_channels, H, W) to a vector, channel by channel.
+
+    Raises
+    ------
+    ValueError
+        If ``filter_size`` is even or negative, or ``dropout`` does not lie in (0, 1].
+
+    Notes
+    -----
+    Built in lesson 01.
+
+    Examples
+    --------
+    >>> import torch
+    >>> images = torch.zeros(5, 1, 28, 28)
+    >>> ConvLayer(1, 14, filter_size=5)(images).shape
+    torch.Size([5, 14, 28, 28])
+    >>> ConvLayer(1, 14, filter_size=5, flatten=True)(images).shape
+    torch.Size([5, 10976])
     """
 
     def __init__(
@@ -57,6 +116,7 @@ class ConvLayer(nn.Module):
         self.dropout = _dropout_keeping(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map images (N, in_channels, H, W) to feature maps (N, out_channels, H, W)."""
         x = self.conv(x)  # (N, out_channels, H, W)
         if self.activation is not None:
             x = self.activation(x)
@@ -67,9 +127,23 @@ class ConvLayer(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Two 3 × 3 convolutions, added to their input, (N, channels, H, W) → the same shape.
+    """Two 3 × 3 convolutions whose output is added to their input (a skip connection).
 
-    After K. He et al., "Identity mappings in deep residual networks", ECCV 2016. From lesson 08.
+    Parameters
+    ----------
+    channels : int
+        Number of channels of the input and of the output.
+
+    Notes
+    -----
+    A GELU stands before each convolution, after K. He et al., "Identity mappings in deep residual
+    networks", ECCV 2016, without batch normalization. Built in lesson 08.
+
+    Examples
+    --------
+    >>> import torch
+    >>> ResidualBlock(32)(torch.zeros(5, 32, 7, 7)).shape
+    torch.Size([5, 32, 7, 7])
     """
 
     def __init__(self, channels: int):
@@ -78,11 +152,14 @@ class ResidualBlock(nn.Module):
         self.conv2 = ConvLayer(channels, channels, 3)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map feature maps (N, channels, H, W) to feature maps of the same shape."""
         x = x + self.conv2(self.conv1(gelu(x)))  # (N, channels, H, W)
         return x
 
 
 def _dropout_keeping(keep: float) -> nn.Dropout:
+    """Return a dropout layer that keeps a unit with probability ``keep``."""
     if callable(keep) or not 0 < keep <= 1:  # an activation is the next argument of DenseLayer
-        raise ValueError(f"dropout, the chance to keep a unit, must lie in (0, 1], got {keep}")
+        got = f"{keep}; pass 1 for no dropout"
+        raise ValueError(f"dropout, the chance to keep a unit, must lie in (0, 1], got {got}")
     return nn.Dropout(1 - keep)

@@ -1,6 +1,6 @@
-"""The course's figures: every function draws on ``ax``, or a new one, and returns it.
+"""Figures of the course: each function draws on ``ax``, or on new axes, and returns the axes.
 
-Images are in [-1, 1], grey (1, H, W), or red, green and blue (3, H, W).
+Images have pixels in [-1, 1] and are grayscale (1, H, W) or RGB (3, H, W).
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,31 +11,66 @@ import numpy as np
 from matplotlib import color_sequences
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullFormatter
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ._checks import Array, as_array, as_labels, as_table, check_images
 from .training import History
 
 DIGIT_COLORS = tuple(color_sequences["petroff10"][i] for i in (3, 8, 5, 4, 0, 9, 7, 2, 6, 1))
-"""Ten colours, one a digit, look-alikes kept apart (M. A. Petroff, arXiv:2107.02270)."""
+"""Ten colors, hexadecimal strings; ``DIGIT_COLORS[d]`` is the color of the digit ``d``.
+
+They are Matplotlib's ``"petroff10"``, which readers with a color vision deficiency can tell apart
+(M. A. Petroff, "Accessible color sequences for data visualization", arXiv:2107.02270). The order
+gives digits whose clusters often touch, such as 4 and 9, colors that differ clearly.
+"""
 
 
 def display_image(ax: Axes | None, t: Array) -> Axes:
-    """Show one image, (H, W) or (C, H, W), on the fixed scale of [-1, 1] and without axes.
+    """Display one image on the fixed scale of [-1, 1], without ticks.
 
-    Leading axes of length 1 do not matter. First used in lesson 00.
+    Parameters
+    ----------
+    ax : Axes or None
+        Where to draw; None makes a new figure.
+    t : Tensor or array
+        Image (H, W), (1, H, W) or (3, H, W) of floating-point pixels in [-1, 1]. Further leading
+        axes of length 1 are dropped, so a batch of one image is accepted.
+
+    Returns
+    -------
+    Axes
+        The axes with the image.
+
+    Raises
+    ------
+    TypeError
+        If the pixels are not floating-point numbers.
+    ValueError
+        If ``t`` is not one image.
+
+    Notes
+    -----
+    First used in lesson 00.
+
+    Examples
+    --------
+    >>> ax = display_image(None, np.zeros((28, 28)))
+    >>> ax.images[0].get_clim()
+    (-1.0, 1.0)
     """
     image = as_array(t)
     if image.dtype.kind != "f":
         raise TypeError(f"t must hold pixels in [-1, 1], got {image.dtype}; use scale_images(...)")
     while image.ndim > 3 and len(image) == 1:
         image = image[0]
-    image = image[None] if image.ndim == 2 else image  # (C, H, W)
+    if image.ndim == 2:
+        image = image[None]  # (1, H, W)
     if image.ndim != 3 or len(image) not in (1, 3):
         got = f"{tuple(np.shape(t))}; index the batch first, as in images[0]"
         raise ValueError(f"t must be one image, (H, W), (1, H, W) or (3, H, W), got {got}")
-    ax = _axes(ax, figsize=(3, 3))
-    ax.imshow(_pixels(image), cmap="gray", vmin=-1, vmax=1)
+    ax = _axes_or_new(ax, figsize=(3, 3))
+    ax.imshow(_to_imshow(image), cmap="gray", vmin=-1, vmax=1)
     ax.set_axis_off()
     return ax
 
@@ -43,10 +78,42 @@ def display_image(ax: Axes | None, t: Array) -> Axes:
 def show_reconstructions(
     rows: Mapping[str, Tensor], *, captions: Sequence[str] | None = None, ax: Axes | None = None
 ) -> Axes:
-    """Show images in named rows, originals above their reconstructions, all on one scale.
+    """Show rows of images below each other, for example originals above their reconstructions.
 
-    Every row holds as many images (N, C, H, W) of one size, C being 1 or 3; ``captions`` name the
-    columns. First used in lesson 00.
+    All images are drawn on the fixed scale of [-1, 1].
+
+    Parameters
+    ----------
+    rows : mapping of str to Tensor
+        Images (N, C, H, W) by the name of their row, all of one shape; C is 1 or 3.
+    captions : sequence of str, optional
+        The captions of the N columns.
+    ax : Axes, optional
+        Where to draw; by default a new figure.
+
+    Returns
+    -------
+    Axes
+        The axes with all images.
+
+    Raises
+    ------
+    TypeError
+        If the images of a row are not a floating-point tensor.
+    ValueError
+        If ``rows`` is not a mapping or is empty, or shapes or the number of captions differ.
+
+    Notes
+    -----
+    First used in lesson 00.
+
+    Examples
+    --------
+    >>> import torch
+    >>> images = torch.zeros(8, 1, 28, 28)
+    >>> ax = show_reconstructions({"original": images, "reconstruction": images})
+    >>> [label.get_text() for label in ax.get_yticklabels()]
+    ['original', 'reconstruction']
     """
     if not isinstance(rows, Mapping) or not rows:
         raise ValueError(f'rows must be named images, {{"originals": images, …}}, got {rows!r:.40}')
@@ -56,18 +123,23 @@ def show_reconstructions(
         if images.shape != shape or images.shape[1] not in (1, 3):
             got = f"{tuple(shape)} and {tuple(images.shape)} in {name!r}; show as many of each"
             raise ValueError(f"rows must have one shape (N, C, H, W), C being 1 or 3, got {got}")
-    count, channels, height, width = shape
-    if captions is not None and len(captions) != count:
-        raise ValueError(f"captions must name {count} columns, got {len(captions)}")
-    grid = np.stack([as_array(images) for images in rows.values()])  # (R, N, C, H, W)
-    around = np.nan if channels == 1 else 1  # drawn as nothing, or white
-    grid = np.pad(grid, [(0, 0)] * 3 + [(1, 1)] * 2, constant_values=around)
-    grid = grid.transpose(2, 0, 3, 1, 4).reshape(channels, len(rows) * (height + 2), -1)
-    ax = _axes(ax, figsize=(0.9 * count + 1, 0.9 * len(rows) * height / width + 0.5))
-    ax.imshow(_pixels(grid), cmap="gray", vmin=-1, vmax=1)
-    ax.set_yticks((np.arange(len(rows)) + 0.5) * (height + 2) - 0.5, [*rows])
-    columns = (np.arange(count) + 0.5) * (width + 2) - 0.5
-    ax.set_xticks(columns if captions is not None else [], captions)
+    n_columns, channels, height, width = shape
+    if captions is not None and len(captions) != n_columns:
+        raise ValueError(f"captions must name {n_columns} columns, got {len(captions)}")
+
+    grid = np.stack([as_array(images) for images in rows.values()])  # (rows, N, C, H, W)
+    border = np.nan if channels == 1 else 1  # NaN is transparent in gray; white in RGB
+    grid = np.pad(grid, [(0, 0), (0, 0), (0, 0), (1, 1), (1, 1)], constant_values=border)
+    grid = grid.transpose(2, 0, 3, 1, 4)  # (C, rows, H + 2, N, W + 2)
+    grid = grid.reshape(channels, len(rows) * (height + 2), n_columns * (width + 2))
+
+    figsize = (0.9 * n_columns + 1, 0.9 * len(rows) * height / width + 0.5)
+    ax = _axes_or_new(ax, figsize=figsize)
+    ax.imshow(_to_imshow(grid), cmap="gray", vmin=-1, vmax=1)
+    row_centers = (np.arange(len(rows)) + 0.5) * (height + 2) - 0.5
+    column_centers = (np.arange(n_columns) + 0.5) * (width + 2) - 0.5
+    ax.set_yticks(row_centers, list(rows))
+    ax.set_xticks([] if captions is None else column_centers, captions)
     ax.xaxis.tick_top()
     ax.tick_params(length=0, labelsize="small")
     ax.spines[:].set_visible(False)
@@ -77,24 +149,66 @@ def show_reconstructions(
 def plot_history(
     history: History, *, baselines: Mapping[str, float] | None = None, ax: Axes | None = None
 ) -> Axes:
-    """Plot the loss of every batch and of every evaluation, on a logarithmic scale.
+    """Plot the training loss of every batch and the test loss of every evaluation.
 
-    ``baselines`` are test losses, drawn as dashed lines with their names. First used in lesson 04.
+    The loss axis is logarithmic. If any loss or baseline is zero or negative, it is linear,
+    because a logarithmic axis cannot show such values.
+
+    Parameters
+    ----------
+    history : History
+        What `PyTorchTrainer.fit` returns.
+    baselines : mapping of str to float, optional
+        Test losses of baselines by name, drawn as dashed lines.
+    ax : Axes, optional
+        Where to draw; by default a new figure.
+
+    Returns
+    -------
+    Axes
+        The axes with the curves.
+
+    Raises
+    ------
+    TypeError
+        If ``history`` is not a `History`, or ``baselines`` is not a mapping.
+
+    Notes
+    -----
+    First used in lesson 04.
+
+    Examples
+    --------
+    >>> rows = [{"steps": 2, "test_loss": 0.2}]
+    >>> ax = plot_history(History(rows, batch_losses=[0.9, 0.4]), baselines={"PCA": 0.07})
+    >>> ax.get_yscale()
+    'log'
     """
-    if baselines is not None and not isinstance(baselines, Mapping):
+    if not isinstance(history, History):
+        got = f"{type(history).__name__}; pass what fit returns, or trainer.history"
+        raise TypeError(f"history must be a History, got {got}")
+    if baselines is None:
+        baselines = {}
+    if not isinstance(baselines, Mapping):
         raise TypeError(f'baselines must be named losses, {{"PCA": 0.07}}, got {baselines!r:.40}')
-    ax = _axes(ax, figsize=(7, 4))
-    losses, frame = history.batch_losses, history.frame
-    ax.plot(range(1, len(losses) + 1), losses, color="0.6", lw=0.8, label="training, each batch")
-    ax.plot(frame["steps"], frame["test_loss"], "o-", color="C0", label="test")
-    right = ax.get_yaxis_transform()  # 1 is the right edge
-    for name, loss in (baselines or {}).items():
+    ax = _axes_or_new(ax, figsize=(7, 4))
+    batch_losses, evaluations = history.batch_losses, history.frame
+    steps, test_losses = evaluations["steps"], evaluations["test_loss"]
+    batches = range(1, len(batch_losses) + 1)
+    ax.plot(batches, batch_losses, color="0.6", lw=0.8, label="training, each batch")
+    ax.plot(steps, test_losses, "o-", color="C0", label="test")
+
+    right_edge = ax.get_yaxis_transform()  # x = 1 is the right edge, y is a loss
+    for name, loss in baselines.items():
         ax.axhline(loss, color="0.2", linestyle="--", linewidth=0.8)
-        ax.text(1.01, loss, f"{name} {loss:.3f}", va="center", transform=right)
-    ax.set_yscale("log")
-    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.text(1.01, loss, f"{name} {loss:.3f}", va="center", transform=right_edge)
+
+    losses = np.array([*batch_losses, *test_losses, *baselines.values()], dtype=float)
+    if not (losses <= 0).any():
+        ax.set_yscale("log")
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.yaxis.set_minor_formatter(NullFormatter())
     ax.yaxis.set_major_formatter("{x:g}")
-    ax.yaxis.set_minor_formatter(NullFormatter())
     ax.set(xlabel="batches", ylabel="loss")
     ax.legend(frameon=False)
     return ax
@@ -103,39 +217,100 @@ def plot_history(
 def plot_embedding(
     embedding: Array, labels: Array, *, names: bool = True, ax: Axes | None = None
 ) -> Axes:
-    """Draw a map (N, 2), coloured by label (N,), with each label near the median of its points.
+    """Plot a two-dimensional embedding, colored by label.
 
-    Digits have their colours of `DIGIT_COLORS`; other labels take these in order, or a rainbow if
-    more than ten. No ticks: the axes of a t-SNE map have no meaning. First used in lesson 06.
+    The axes have no ticks, because those of a t-SNE embedding have no meaning.
+
+    Parameters
+    ----------
+    embedding : Tensor or array
+        Points (N, 2).
+    labels : Tensor or array
+        Labels (N,), numbers or strings. If all are digits from 0 to 9, each has its color of
+        `DIGIT_COLORS`. Up to ten other classes take these colors in order; more classes take
+        colors of Matplotlib's ``"turbo"``.
+    names : bool
+        Whether to write each label near the median of its points. Labels that would overlap are
+        moved apart.
+    ax : Axes, optional
+        Where to draw; by default a new figure.
+
+    Returns
+    -------
+    Axes
+        The axes with the points.
+
+    Raises
+    ------
+    ValueError
+        If ``embedding`` is not a finite table (N, 2), or ``labels`` does not hold one label for
+        each point.
+
+    Notes
+    -----
+    First used in lesson 06.
+
+    Examples
+    --------
+    >>> ax = plot_embedding([[0, 0], [1, 1], [5, 2]], [3, 3, 7])
+    >>> [text.get_text() for text in ax.texts]
+    ['3', '7']
     """
     points = as_table(embedding, "embedding")
     if points.shape[1] != 2:
         raise ValueError(f"embedding must be (N, 2), got {points.shape}; try tsne_embedding(...)")
     labels = as_labels(labels, "labels", rows=len(points))
-    classes, number = np.unique(labels, return_inverse=True)  # (K,), (N,) in 0…K-1
-    if np.isin(classes, np.arange(10)).all():
-        palette = np.array(DIGIT_COLORS)[classes.astype(int)]
-    else:
-        rainbow = plt.get_cmap("turbo")(np.linspace(0, 1, len(classes)))
-        palette = np.array(DIGIT_COLORS)[: len(classes)] if len(classes) <= 10 else rainbow
-    ax, size = _axes(ax, figsize=(7, 7)), np.clip(16_000 / len(points), 4, 16)
-    ax.scatter(points[:, 0], points[:, 1], c=palette[number], s=size, linewidths=0, alpha=0.6)
-    places = np.array([np.median(points[labels == label], axis=0) for label in classes])  # (K, 2)
-    apart = places[:, None] - places  # (K, K, 2)
-    room = 0.08 * np.ptp(points, axis=0).max() / np.linalg.norm(apart, axis=2).clip(1e-9)
-    places += (apart * (room - 1).clip(0)[..., None] / 2).sum(axis=1)  # where badges would overlap
-    for label, color, (x, y) in zip(classes, palette, places, strict=True) if names else ():
-        shape = "circle" if len(str(label)) == 1 else "round"
-        box = {"boxstyle": f"{shape},pad=0.2", "facecolor": "white", "edgecolor": color, "lw": 2}
-        ax.text(x, y, str(label), ha="center", va="center", bbox=box)
+    classes, class_indices = np.unique(labels, return_inverse=True)  # (K,), (N,) in 0 … K - 1
+    palette = _class_colors(classes)
+    ax = _axes_or_new(ax, figsize=(7, 7))
+    size = np.clip(16_000 / len(points), 4, 16)
+    colors = palette[class_indices]
+    ax.scatter(points[:, 0], points[:, 1], c=colors, s=size, linewidths=0, alpha=0.6)
+    if names:
+        medians = [np.median(points[labels == label], axis=0) for label in classes]
+        places = _push_apart(np.array(medians), room=0.08 * np.ptp(points, axis=0).max())
+        for label, color, (x, y) in zip(classes, palette, places, strict=True):
+            shape = "circle" if len(str(label)) == 1 else "round"
+            box = {"boxstyle": f"{shape},pad=0.2", "facecolor": "white", "edgecolor": color}
+            ax.text(x, y, str(label), ha="center", va="center", bbox=box | {"linewidth": 2})
     ax.set(xticks=[], yticks=[], box_aspect=1, adjustable="datalim", aspect="equal")
     return ax
 
 
-def _pixels(image: Any) -> Any:
-    """(1, H, W) as (H, W), and (3, H, W) in [-1, 1] as (H, W, 3) in [0, 1]."""
-    return image[0] if len(image) == 1 else np.moveaxis(np.clip((image + 1) / 2, 0, 1), 0, 2)
+def _class_colors(classes: NDArray[Any]) -> NDArray[Any]:
+    """Return one color for each of the sorted classes (K,)."""
+    if np.isin(classes, np.arange(10)).all():
+        colors = np.array(DIGIT_COLORS)[classes.astype(int)]
+    elif len(classes) <= len(DIGIT_COLORS):
+        colors = np.array(DIGIT_COLORS)[: len(classes)]
+    else:
+        colors = plt.get_cmap("turbo")(np.linspace(0, 1, len(classes)))
+    return np.asarray(colors)
 
 
-def _axes(ax: Axes | None, figsize: tuple[float, float]) -> Axes:
-    return plt.subplots(figsize=figsize, layout="constrained")[1] if ax is None else ax
+def _push_apart(places: NDArray[Any], room: float) -> NDArray[Any]:
+    """Move places (K, 2) apart, so that two that are closer than ``room`` are about so far apart.
+
+    Each of the two moves by half of what is missing, away from the other. Places that coincide
+    stay where they are.
+    """
+    apart = places[:, None] - places  # (K, K, 2), from the second place to the first
+    distances = np.linalg.norm(apart, axis=2).clip(1e-9)  # (K, K)
+    missing = (room / distances - 1).clip(0)  # (K, K), as a fraction of the distance
+    moves = (apart * missing[..., None] / 2).sum(axis=1)  # (K, 2)
+    return np.asarray(places + moves)
+
+
+def _to_imshow(image: NDArray[Any]) -> NDArray[Any]:
+    """Turn (1, H, W) into (H, W), and (3, H, W) in [-1, 1] into (H, W, 3) in [0, 1]."""
+    if len(image) == 1:
+        return np.asarray(image[0])
+    return np.moveaxis(np.clip((image + 1) / 2, 0, 1), 0, 2)
+
+
+def _axes_or_new(ax: Axes | None, figsize: tuple[float, float]) -> Axes:
+    """Return the given axes, or those of a new figure of this size in inches."""
+    if ax is not None:
+        return ax
+    _, new_ax = plt.subplots(figsize=figsize, layout="constrained")
+    return new_ax

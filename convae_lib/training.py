@@ -1,9 +1,9 @@
-"""The source lesson's trainer with its mistakes mended; lesson 03 shows what each one costs."""
+"""A trainer for any model: the source lesson's, corrected. Lesson 03 builds it."""
 
+import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -13,60 +13,191 @@ from torch.optim import LBFGS, Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from tqdm import tqdm
 
-from ._checkpoint import Checkpoint
 from ._checks import check_count, check_pairs
-from ._processes import mean, place, say, share, shared, shuffled, unwrapped
-from ._running import device_of, inference, seeded, undivided
+from ._utils import device_of, evaluating, seeded
 
 Pair = tuple[Tensor, Tensor]
 COLUMNS = ["epoch", "steps", "seconds", "train_loss", "test_loss"]
 
 
 def permute_data(X: Tensor, y: Tensor) -> Pair:
-    """Copy ``X`` and ``y`` with one random permutation of their rows, from torch's generator.
+    """Return copies of ``X`` and ``y`` with one random permutation of their rows.
 
-    Where ``y`` is ``X`` itself, as for an autoencoder, the rows are copied once and returned twice.
+    Parameters
+    ----------
+    X, y : Tensor
+        Examples and targets with the same number of rows (N, ...). If ``y`` is ``X`` itself, as
+        for an autoencoder, the rows are copied once and returned twice.
+
+    Returns
+    -------
+    tuple of Tensor
+        Permuted copies of ``X`` and ``y``, without a computational graph. The order comes from
+        torch's global generator.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they are not tensors with the same number of rows.
+
+    Notes
+    -----
     Built in lesson 03.
+
+    Examples
+    --------
+    >>> X, y = torch.arange(10), 10 * torch.arange(10)
+    >>> X_permuted, y_permuted = permute_data(X, y)
+    >>> bool((y_permuted == 10 * X_permuted).all())
+    True
     """
     check_pairs(X, y, "X", "y")
     order = torch.randperm(len(X), device="cpu")
-    shuffled = X[order]
-    return shuffled, shuffled if y is X else y[order]
+    X_permuted = X.detach()[order]
+    y_permuted = X_permuted if y is X else y.detach()[order]
+    return X_permuted, y_permuted
 
 
 @dataclass(repr=False)
 class History:
-    """What happened during one call of `PyTorchTrainer.fit`, from lesson 03.
+    """Losses recorded during one call of `PyTorchTrainer.fit`.
 
-    ``rows`` holds a dict for each evaluation, ``frame`` the same as a table: ``epoch``, ``steps``
-    (batches so far), ``seconds`` (of training so far, without evaluations), ``train_loss`` (mean
-    over the epoch, before each step) and ``test_loss``. ``batch_losses`` has one of every batch.
+    Attributes
+    ----------
+    rows : list of dict
+        One dictionary for each evaluation, with the keys ``epoch``, ``steps`` (batches so far),
+        ``seconds`` (of training so far, without evaluations), ``train_loss`` (mean over the last
+        epoch, measured before each step) and ``test_loss``.
+    batch_losses : list of float
+        The training loss of every batch.
+    interrupted : bool
+        Whether Ctrl-C ended the training.
+
+    Notes
+    -----
+    Built in lesson 03.
+
+    Examples
+    --------
+    >>> history = History(rows=[dict(epoch=1, steps=5, seconds=0.1, train_loss=2., test_loss=3.)])
+    >>> history.frame["test_loss"].tolist()
+    [3.0]
     """
 
-    rows: list[dict[str, float]] = field(default_factory=list)
+    rows: list[dict[str, Any]] = field(default_factory=list)
     batch_losses: list[float] = field(default_factory=list)
     interrupted: bool = False
 
+    def add(self, epoch: int, seconds: float, train_loss: float, test_loss: float) -> None:
+        """Append the row of an evaluation; ``steps`` is the number of batches so far."""
+        row = {
+            "epoch": epoch,
+            "steps": len(self.batch_losses),
+            "seconds": seconds,
+            "train_loss": train_loss,
+            "test_loss": test_loss,
+        }
+        self.rows.append(row)
+
     @property
     def frame(self) -> pd.DataFrame:
+        """The rows as a table."""
         return pd.DataFrame(self.rows, columns=COLUMNS)
 
+    @property
+    def last_epoch(self) -> int:
+        """The epoch of the last evaluation, 0 before the first."""
+        return int(self.rows[-1]["epoch"]) if self.rows else 0
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training until the last evaluation."""
+        return float(self.rows[-1]["seconds"]) if self.rows else 0.0
+
     def __repr__(self) -> str:
+        """Return the rows as text."""
         return self.frame.to_string(index=False)
 
 
-class PyTorchTrainer:
-    """Trains any model on pairs (x, y), built in lesson 03.
+@dataclass(frozen=True)
+class FitArguments:
+    """The arguments of a call of `PyTorchTrainer.fit`, for callbacks that need them."""
 
-    ``criterion(output, y)`` is the mean loss of a batch, ``output`` what the model returns, or the
-    first of several. Batches are moved to the model's device. ``history`` is the latest `fit`'s.
+    x_train: Tensor
+    y_train: Tensor
+    x_test: Tensor
+    y_test: Tensor
+    epochs: int
+    batch_size: int
+    scheduler: LRScheduler | None
+    seed: int | None
+
+
+class PyTorchTrainer:
+    """Train a model on pairs of examples and targets with mini-batch gradient descent.
+
+    To train with another loss or another kind of step, derive a class and override
+    `batch_loss` or `train_step`.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Called with a batch ``x``. If it returns several values, the first one is the output.
+    optim : Optimizer
+        An optimizer of the model's parameters that steps without a closure.
+    criterion : callable
+        ``criterion(output, y)`` returns the mean loss of a batch, a tensor with one element.
+
+    Attributes
+    ----------
+    history : History
+        Losses of the latest call of `fit`.
+    stop : bool
+        Set it to True in a callback to end the training after this evaluation.
+    verbose : bool
+        Whether `fit` prints a line for each evaluation and shows a progress bar.
+
+    Raises
+    ------
+    TypeError
+        If ``criterion`` is a class instead of an instance or a function.
+    ValueError
+        If ``criterion`` sums over the batch instead of taking the mean.
+
+    Notes
+    -----
+    Built in lesson 03.
+
+    Examples
+    --------
+    >>> model = nn.Linear(3, 2)
+    >>> optim = torch.optim.SGD(model.parameters(), lr=0.1)
+    >>> trainer = PyTorchTrainer(model, optim, nn.MSELoss())
+    >>> x, y = torch.zeros(8, 3), torch.ones(8, 2)
+    >>> history = trainer.fit(x, y, x, y, epochs=2, eval_every=2, seed=0)  # doctest: +ELLIPSIS
+    epoch 2: train loss ..., test loss ...
     """
 
     def __init__(
         self, model: nn.Module, optim: Optimizer, criterion: Callable[[Tensor, Tensor], Tensor]
     ):
-        self.model, self.optim, self.criterion = model, optim, criterion
+        if isinstance(criterion, type):
+            raise TypeError(
+                f"criterion must be called with (output, y), got the class {criterion.__name__}; "
+                f"pass {criterion.__name__}()"
+            )
+        reduction = getattr(criterion, "reduction", "mean")
+        if reduction != "mean":
+            raise ValueError(
+                f'criterion must return the mean of a batch, got reduction="{reduction}"; '
+                'use reduction="mean"'
+            )
+        self.model = model
+        self.optim = optim
+        self.criterion = criterion
         self.history = History()
+        self.stop = False
+        self.verbose = True
 
     def fit(
         self,
@@ -80,140 +211,274 @@ class PyTorchTrainer:
         *,
         scheduler: LRScheduler | None = None,
         seed: int | None = None,
-        callback: Callable[[History], Any] | None = None,
-        checkpoint: str | Path | None = None,
+        callbacks: Sequence[Callable[[Any], Any]] = (),
     ) -> History:
         """Train for a number of epochs, each over all batches in a new random order.
 
-        Every ``eval_every`` epochs, and after the last, the test pairs are evaluated, a line is
-        printed and ``callback(history)`` called; training ends if it returns something true.
-        ``scheduler`` is stepped after every batch. With a ``seed`` shuffling and dropout repeat, to
-        the bit on one machine, and torch's generators are left as they were. ``checkpoint`` names a
-        file that keeps the whole state after every evaluation: the same call goes on from there, to
-        the same bits as a run never interrupted. Ctrl-C ends the training, not the program, with
-        the weights after the last batch in the history. A loss that is infinite or NaN raises
-        `FloatingPointError` before its step. The model is left in evaluation mode.
+        Parameters
+        ----------
+        x_train, y_train : Tensor
+            Training examples and targets (N, ...). Batches are moved to the model's device.
+        x_test, y_test : Tensor
+            Pairs that are evaluated, with the same trailing shapes and dtypes. While you choose
+            hyperparameters, pass a validation set here.
+        epochs : int
+            Number of passes over the training set.
+        eval_every : int
+            The test pairs are evaluated every ``eval_every`` epochs, and after the last epoch.
+        batch_size : int
+            Number of examples in a batch; the last batch of an epoch may be smaller.
+        scheduler : LRScheduler, optional
+            A learning-rate schedule of the trainer's optimizer, stepped after every batch.
+        seed : int, optional
+            With a seed, the order of the examples and dropout repeat, to the bit on one machine
+            with one number of threads. The states of torch's generators are restored afterwards.
+        callbacks : sequence of callable
+            Each is called with the trainer after every evaluation. What it returns is ignored; to
+            end the training it sets ``trainer.stop = True``. A callback that has a method
+            ``start(trainer, arguments)`` is called before the first epoch with the
+            `FitArguments`, and a method ``finish(trainer)`` after the last. See `Checkpoint`.
 
-        Among the processes of torchrun, each with the model in `DistributedDataParallel`, each
-        takes its share of every batch. All evaluate, and have the same history; the first alone
-        prints, writes the file, and has its callback obeyed. Ctrl-C ends them all. From lesson 12.
+        Returns
+        -------
+        History
+            The losses, also kept as ``trainer.history``. Ctrl-C ends the training: the weights
+            stay as they are and the history so far is returned, with ``interrupted`` set. The
+            model is left in evaluation mode.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument does not fit; the message says which and what to do.
+        FloatingPointError
+            If a loss is infinite or NaN. The weights are those before that step.
         """
         check_count(epochs, "epochs")
         check_count(eval_every, "eval_every")
         check_count(batch_size, "batch_size")
         check_pairs(x_train, y_train, "x_train", "y_train")
         check_pairs(x_test, y_test, "x_test", "y_test")
-        _check_alike(x_train, x_test, "x")
-        _check_alike(y_train, y_test, "y")
-        self._check_optimizer(scheduler)
-        model = unwrapped(self.model)
+        _check_same_kind(x_train, x_test, "x")
+        _check_same_kind(y_train, y_test, "y")
+        _check_optimizer(self.model, self.optim, scheduler)
+        _check_callbacks(callbacks)
+        arguments = FitArguments(
+            x_train, y_train, x_test, y_test, epochs, batch_size, scheduler, seed
+        )
 
-        history = self.history = History()
-        device, first, seconds, file = device_of(self.model), 1, 0.0, None
+        device = device_of(self.model)
+        n_batches = math.ceil(len(x_train) / batch_size)
+        self.stop = False
+        self.history = history = History()
         with seeded(seed, device):
-            if checkpoint is not None:
-                parts = {"model": model, "optimizer": self.optim, "scheduler": scheduler}
-                settings = {"data": [*x_train.shape], "batch_size": batch_size, "seed": seed}
-                with undivided():
-                    file = Checkpoint(Path(checkpoint), parts, device, settings)
-                    if state := file.load():
-                        vars(history).update(state["history"])
-                        first, seconds = state["epoch"] + 1, history.rows[-1]["seconds"]
-                        epochs = 0 if state["stopped"] else epochs  # by the callback
-                        say(f"{checkpoint}: going on after epoch {state['epoch']}")
+            for callback in callbacks:
+                if hasattr(callback, "start"):
+                    callback.start(self, arguments)
+            seconds = history.seconds
             try:
-                for epoch in range(first, epochs + 1):
-                    start, total = time.perf_counter(), 0.0
-                    self.model.train()
-                    batches = shuffled(len(x_train), device).split(int(batch_size))
-                    bar = tqdm(batches, desc=f"epoch {epoch}", leave=False)
-                    for rows in batches if place()[0] else bar:
-                        own, weight = share(rows)
-                        loss = self._step(x_train[own], y_train[own], scheduler, weight)
-                        total += loss * len(rows)
-                    seconds += time.perf_counter() - start
-                    if epoch % eval_every != 0 and epoch != epochs:
-                        continue
-                    train_loss, test_loss = total / len(x_train), self.evaluate(x_test, y_test)
-                    row = (epoch, len(history.batch_losses), seconds, train_loss, test_loss)
-                    history.rows.append(dict(zip(COLUMNS, row, strict=True)))
-                    say(f"epoch {epoch}: train loss {train_loss:.4f}, test loss {test_loss:.4f}")
-                    stop = shared(callback is not None and bool(callback(history)))
-                    if file is not None:
-                        file.save(epoch=epoch, stopped=stop, history=vars(history))
-                    if stop:
+                for epoch in range(history.last_epoch + 1, epochs + 1):
+                    if self.should_stop():
                         break
+                    start = time.perf_counter()
+                    self.model.train()
+                    x_shuffled, y_shuffled = self.shuffle(x_train, y_train)
+                    batches: Iterable[Pair]
+                    batches = self._generate_batches(x_shuffled, y_shuffled, batch_size)
+                    if self.verbose:
+                        batches = tqdm(batches, f"epoch {epoch}", n_batches, leave=False)
+                    total_loss = 0.0
+                    for x, y in batches:
+                        loss = self.train_step(x.to(device), y.to(device))
+                        total_loss += loss * len(x)
+                        history.batch_losses.append(loss)
+                        if scheduler is not None:
+                            scheduler.step()
+                    seconds += time.perf_counter() - start
+                    if epoch % eval_every == 0 or epoch == epochs:
+                        train_loss = total_loss / len(x_train)
+                        test_loss = self.evaluate(x_test, y_test)
+                        history.add(epoch, seconds, train_loss, test_loss)
+                        if self.verbose:
+                            print(
+                                f"epoch {epoch}: train loss {train_loss:.4f}, "
+                                f"test loss {test_loss:.4f}"
+                            )
+                        for callback in callbacks:
+                            callback(self)
             except KeyboardInterrupt:
                 history.interrupted = True
-                say(f"interrupted after {len(history.batch_losses)} batches, which are kept")
-                if place()[1] > 1:
-                    raise  # the others may be in another step
+                if self.verbose:
+                    print(f"interrupted after {len(history.batch_losses)} batches")
             finally:
                 self.model.eval()
+            for callback in callbacks:
+                if hasattr(callback, "finish"):
+                    callback.finish(self)
         return history
 
+    def train_step(self, x: Tensor, y: Tensor) -> float:
+        """Take one optimization step on a batch and return the loss before the step.
+
+        Parameters
+        ----------
+        x, y : Tensor
+            A batch of examples and targets, on the model's device.
+
+        Returns
+        -------
+        float
+            The mean loss of the batch.
+
+        Raises
+        ------
+        FloatingPointError
+            If the loss is infinite or NaN; the weights are not changed then.
+        """
+        self.optim.zero_grad()
+        loss = self.batch_loss(x, y)
+        loss_value = finite_number(loss, "training loss")
+        loss.backward()
+        self.optim.step()
+        return loss_value
+
+    def batch_loss(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return the mean loss of a batch, which is used in training and in evaluation.
+
+        Override it for losses that need more than the model's output and ``y``, for example::
+
+            class VariationalTrainer(PyTorchTrainer):
+                def batch_loss(self, x, y):
+                    return negative_elbo(self.model, x).mean()
+
+        Parameters
+        ----------
+        x, y : Tensor
+            A batch of examples and targets, on the model's device.
+
+        Returns
+        -------
+        Tensor
+            A tensor with one element.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the output is no tensor, or its shape does not fit ``y``.
+        """
+        output = self.model(x)
+        if isinstance(output, tuple | list):
+            output = output[0]
+        _check_target(output, y)
+        return self.criterion(output, y)
+
     def evaluate(self, x: Tensor, y: Tensor, batch_size: int = 250) -> float:
-        """Return the mean loss over all rows, in evaluation mode and the memory of one batch."""
+        """Return the mean loss over all rows, in evaluation mode and without gradients.
+
+        Parameters
+        ----------
+        x, y : Tensor
+            Examples and targets (N, ...), on any device.
+        batch_size : int
+            Number of rows that are evaluated at once; it bounds the memory that is needed.
+
+        Returns
+        -------
+        float
+            The mean loss. Every row counts the same, also those of a smaller last batch.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If ``x`` and ``y`` are not tensors with the same number of rows.
+        FloatingPointError
+            If a loss is infinite or NaN.
+        """
         check_pairs(x, y, "x", "y")
         check_count(batch_size, "batch_size")
-        total = 0.0
-        with inference(self.model):
+        device = device_of(self.model)
+        total_loss = 0.0
+        with evaluating(self.model):
             for x_batch, y_batch in self._generate_batches(x, y, batch_size):
-                total += self._loss(x_batch, y_batch, "test loss").item() * len(x_batch)
-        return total / len(x)
+                loss = self.batch_loss(x_batch.to(device), y_batch.to(device))
+                total_loss += finite_number(loss, "test loss") * len(x_batch)
+        return total_loss / len(x)
+
+    def shuffle(self, x: Tensor, y: Tensor) -> Pair:
+        """Return the examples and targets in a new random order, once for each epoch."""
+        return permute_data(x, y)
+
+    def should_stop(self) -> bool:
+        """Whether a callback has asked to end the training."""
+        return self.stop
 
     def _generate_batches(self, x: Tensor, y: Tensor, size: int = 32) -> Iterator[Pair]:
         """Yield ``size`` rows of ``x`` and ``y`` at a time, in order; the last may be fewer."""
         for start in range(0, len(x), size):
             yield x[start : start + size], y[start : start + size]
 
-    @undivided()
-    def _step(self, x: Tensor, y: Tensor, scheduler: LRScheduler | None, weight: float) -> float:
-        self.optim.zero_grad()
-        loss = weight * self._loss(x, y, "training loss")
-        loss.backward()  # among processes: to the mean of all their gradients
-        self.optim.step()
-        self.history.batch_losses.append(mean(loss))
-        if scheduler is not None:
-            scheduler.step()
-        return self.history.batch_losses[-1]
 
-    def _loss(self, x: Tensor, y: Tensor, name: str) -> Tensor:
-        device = device_of(self.model)
-        output, y = self.model(x.detach().to(device)), y.detach().to(device)
-        output = output[0] if isinstance(output, tuple | list) else output
-        if not isinstance(output, Tensor):
-            raise TypeError(f"model must return a tensor, or several, got {type(output).__name__}")
-        allowed = {output.shape}
-        if not y.is_floating_point() and output.shape[1:2] != (1,):
-            allowed.add(output.shape[:1] + output.shape[2:])  # class numbers for scores (N, K, …)
-        if y.shape not in allowed:
-            got = f"{tuple(y.shape)}, which the criterion would broadcast; reshape it"
-            raise ValueError(f"y must have the output's shape, {tuple(output.shape)}, got {got}")
-        loss = self.criterion(output, y)
-        kind = getattr(self.criterion, "reduction", "mean")
-        if not isinstance(loss, Tensor) or loss.numel() != 1 or kind == "sum":
-            got = f'{getattr(loss, "shape", loss)}, reduction="{kind}"; take the "mean"'
-            raise ValueError(f"criterion must return a tensor, the mean of a batch, got {got}")
-        if not loss.isfinite().all():
-            advice = "lower the learning rate, and look for NaN or unscaled values in the data"
-            raise FloatingPointError(f"the {name} must be finite, got {loss}; {advice}")
-        return loss
-
-    def _check_optimizer(self, scheduler: LRScheduler | None) -> None:
-        held = {id(p) for group in getattr(self.optim, "param_groups", []) for p in group["params"]}
-        if held.isdisjoint(map(id, self.model.parameters())):
-            raise ValueError("optim must hold the model's parameters, got others; make it anew")
-        if scheduler is not None and getattr(scheduler, "optimizer", None) is not self.optim:
-            raise ValueError("scheduler must step the trainer's optim, got another's; make it anew")
-        if isinstance(self.criterion, type):
-            raise TypeError("criterion must be called with (output, y), got a class; add ()")
-        if isinstance(self.optim, LBFGS) or isinstance(scheduler, ReduceLROnPlateau):
-            got = "LBFGS or ReduceLROnPlateau; use AdamW, call the latter's step in a callback"
-            raise ValueError(f"optim and scheduler must step without the loss, got {got}")
+def finite_number(loss: Tensor, name: str) -> float:
+    """Return a loss as a number, or raise unless it is one finite number."""
+    if not isinstance(loss, Tensor) or loss.numel() != 1:
+        shape = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
+        raise ValueError(
+            f"criterion must return a tensor with one element, the mean of a batch, got {shape}"
+        )
+    value = loss.item()
+    if not math.isfinite(value):
+        raise FloatingPointError(
+            f"the {name} must be finite, got {value}; lower the learning rate, and look for NaN "
+            "or unscaled values in the data"
+        )
+    return value
 
 
-def _check_alike(train: Tensor, test: Tensor, name: str) -> None:
+def _check_target(output: Any, y: Tensor) -> None:
+    """Raise if the output is no tensor, or if the criterion would broadcast it against ``y``."""
+    if not isinstance(output, Tensor):
+        raise TypeError(f"model must return a tensor, or several, got {type(output).__name__}")
+    if y.shape == output.shape:
+        return
+    holds_class_indices = not y.is_floating_point() and output.ndim > 1 and output.shape[1] > 1
+    scores_shape = output.shape[:1] + output.shape[2:]  # of scores (N, K, ...) without K
+    if holds_class_indices and y.shape == scores_shape:
+        return
+    raise ValueError(
+        f"y must have the output's shape, {tuple(output.shape)}, got {tuple(y.shape)}, which the "
+        "criterion would broadcast; reshape y"
+    )
+
+
+def _check_callbacks(callbacks: Any) -> None:
+    if not isinstance(callbacks, list | tuple) or not all(callable(c) for c in callbacks):
+        raise TypeError(
+            f"callbacks must be a list of functions of the trainer, got {callbacks!r:.60}; "
+            "pass callbacks=[function]"
+        )
+
+
+def _check_same_kind(train: Tensor, test: Tensor, name: str) -> None:
     if train.shape[1:] != test.shape[1:] or train.dtype != test.dtype:
-        wanted, got = (f"{x.dtype} of shape {tuple(x.shape[1:])}" for x in (train, test))
-        raise ValueError(f"{name}_test must be like {name}_train, {wanted}, got {got}; mend it")
+        raise ValueError(
+            f"{name}_test must be like {name}_train, {train.dtype} of shape "
+            f"{tuple(train.shape[1:])}, got {test.dtype} of shape {tuple(test.shape[1:])}"
+        )
+
+
+def _check_optimizer(model: nn.Module, optim: Optimizer, scheduler: LRScheduler | None) -> None:
+    optimized = [id(p) for group in optim.param_groups for p in group["params"]]
+    if set(optimized).isdisjoint(id(p) for p in model.parameters()):
+        raise ValueError(
+            "optim must hold the model's parameters, got those of another model; "
+            "create it from model.parameters() after the last change of the model"
+        )
+    if scheduler is not None and getattr(scheduler, "optimizer", None) is not optim:
+        raise ValueError(
+            "scheduler must belong to the trainer's optimizer, got another's; "
+            "create it from the optimizer that you pass to the trainer"
+        )
+    if isinstance(optim, LBFGS) or isinstance(scheduler, ReduceLROnPlateau):
+        raise ValueError(
+            "optim and scheduler must step without the loss, got LBFGS or ReduceLROnPlateau; use "
+            "another optimizer, or step ReduceLROnPlateau in a callback"
+        )

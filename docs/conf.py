@@ -88,7 +88,7 @@ def prepare_page(app, docname, text):
     text = relink(app, docname, text)
     if docname == "docs/draw":
         sys.path.insert(0, str(ROOT / "docs"))
-        from draw import body  # which needs the library
+        from draw.page import body  # which needs the library
 
         text = text.replace("{{ drawing }}", body())
     return text

@@ -31,7 +31,7 @@ def data():
 
 
 @pytest.fixture(scope="session")
-def embedded():
+def offline_data():
     """The offline subset, on every machine."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CONVAE_OFFLINE", "1")

@@ -80,15 +80,17 @@ def test_an_exercise_knows_four_mistakes_and_gives_two_hints(exercise, capsys):
 
 
 @pytest.mark.parametrize(
-    "exercise, sentence, mistaken",
+    ("exercise", "sentence", "mistaken"),
     MISTAKES,
     ids=[f"{e.number}-{sentence[:40]}" for e, sentence, _ in MISTAKES],
 )
 def test_a_known_mistake_is_wrong_and_hears_what_helps(exercise, sentence, mistaken, capsys):
     exercise.check(mistaken)
     line = capsys.readouterr().out
-    assert line.startswith(f"✗ {exercise.number}: ") and line.count("\n") == 1
-    assert sentence in line and "Next: ex." in line
+    assert line.startswith(f"✗ {exercise.number}: ")
+    assert line.count("\n") == 1
+    assert sentence in line
+    assert "Next: ex." in line
 
 
 def misbehaving(way, answer):
@@ -115,7 +117,8 @@ def test_whatever_an_answer_does_is_said_in_words(exercise, way, capsys):
     late = way in ("is slow", "sleeps")
     exercise.check(misbehaving(way, exercise.answer), seconds=0.03 if late else 20)
     line = capsys.readouterr().out
-    assert line.startswith(f"✗ {exercise.number}: ") and line.count("\n") == 1
+    assert line.startswith(f"✗ {exercise.number}: ")
+    assert line.count("\n") == 1
     said = {"raises": "ZeroDivisionError: division by zero", "gives None": "gave None"}
     said |= {"prints": "is right, but prints", "exits": "SystemExit"}
     assert said.get(way, "took more than 0.03 s") in line
@@ -180,7 +183,8 @@ def test_a_lesson_has_a_cell_for_every_exercise_and_no_other(number):
             n for n, _ in asked
         ]
     assert cells.count("raise NotImplementedError  # your turn") >= len(asked)
-    assert 3 <= len(asked) <= 5 and "ex.progress()" in cells
+    assert 3 <= len(asked) <= 5
+    assert "ex.progress()" in cells
 
 
 @pytest.mark.parametrize("number", LESSONS)
@@ -303,7 +307,9 @@ def test_a_line_tells_what_came_what_was_expected_and_what_helps(lesson, capsys)
         (lambda x: x.mul_(x), "in-place operation. In place, a step"),
     ]:
         line = said(square, wrong, capsys)
-        assert words in line and "What is a square?" not in line and line.count("\n") == 1
+        assert words in line
+        assert "What is a square?" not in line
+        assert line.count("\n") == 1
     for few, words in [
         (np.array([1.0]), "gave the shape (1,), expected one number."),
         ((1, 2), "gave (1, 2), one number is asked for."),
@@ -317,7 +323,8 @@ def test_a_print_is_told_only_where_the_value_is_right(lesson, capsys):
     right = "is right, but prints: return the result, and print nothing."
     assert right in said(square, lambda x: print(x) or x * x, capsys)
     line = said(square, lambda x: print(x) or 2 * x, capsys)
-    assert "That is doubled." in line and "print" not in line
+    assert "That is doubled." in line
+    assert "print" not in line
     assert "prints, and gave None. Return the result" in said(square, print, capsys)
 
 
@@ -348,7 +355,8 @@ def test_what_is_to_be_written_can_be_refused(lesson, capsys):
         line = said(added, answer, capsys)
         assert "added(1, 2) uses torch.add, which it is to do without. Next" in line
     assert said(added, added.answer, capsys).startswith("✓")
-    assert space["plus"] is torch.add and torch.add(*torch.ones(2, 1)) == 2
+    assert space["plus"] is torch.add
+    assert torch.add(*torch.ones(2, 1)) == 2
 
 
 def test_a_failure_can_be_explained(lesson, capsys):
@@ -405,7 +413,7 @@ def test_a_layer_is_judged_with_its_own_parameters(lesson, capsys):
 
 
 @pytest.mark.parametrize(
-    "answer, words",
+    ("answer", "words"),
     [
         (lambda x: x * x.detach(), "its gradient for x is not. What is a square?"),
         (lambda x: (x * x).detach(), "no gradient goes back to x. Who cut the graph?"),
@@ -414,7 +422,8 @@ def test_a_layer_is_judged_with_its_own_parameters(lesson, capsys):
 )
 def test_a_right_value_with_a_wrong_gradient_is_wrong(lesson, answer, words, capsys):
     line = said(lesson.exercises[0], answer, capsys)
-    assert line.startswith("✗ 99.1: square(tensor([2.0, 3.0])) is right, but") and words in line
+    assert line.startswith("✗ 99.1: square(tensor([2.0, 3.0])) is right, but")
+    assert words in line
 
 
 def test_a_graph_that_the_answer_used_up_is_told_in_words(lesson, capsys):
@@ -444,7 +453,8 @@ def test_an_answer_that_changes_its_input_is_wrong(lesson, capsys):
     square, total, _ = lesson.exercises
     for exercise, answer in ((square, in_place), (total, popped), (total, added)):
         line = said(exercise, answer, capsys)
-        assert "changed its input. Work on a copy" in line and exercise.state == "wrong"
+        assert "changed its input. Work on a copy" in line
+        assert exercise.state == "wrong"
 
 
 @pytest.mark.parametrize("given", [9, None, "square", torch.ones(2)])
@@ -479,7 +489,8 @@ def test_the_readers_own_interrupt_goes_through(lesson, capsys):
     with pytest.raises(KeyboardInterrupt):
         lesson.exercises[0].check(interrupted)
     assert random.getstate() == expected
-    assert capsys.readouterr().out == "" and lesson.exercises[0].state == "open"
+    assert capsys.readouterr().out == ""
+    assert lesson.exercises[0].state == "open"
 
 
 def test_an_answer_that_catches_the_interrupt_is_interrupted_again(lesson, capsys):
@@ -503,7 +514,7 @@ def test_an_interrupt_never_comes_after_the_check(lesson, capsys):
 
 
 @pytest.mark.parametrize(
-    "value, expected, differs",
+    ("value", "expected", "differs"),
     [
         (318_480, 318_479, True),
         (np.int64(3), 3, False),

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 import torch
 from hypothesis import given
@@ -13,37 +15,30 @@ layouts = st.sampled_from([torch.contiguous_format, torch.channels_last])
 dtypes = st.sampled_from([torch.float32, torch.float64])
 
 
-def assert_same(layer, plain, x):
-    """Values and gradients, of the weights and of the input, are those of plain torch."""
-    results = []
-    for module in (layer, plain):
-        leaf = x.detach().clone().requires_grad_()
-        y = module(leaf)
-        gradients = torch.autograd.grad(y.sin().sum(), [leaf, *module.parameters()])
-        results.append([y, *gradients])
-    torch.testing.assert_close(*results, rtol=1e-4, atol=1e-5)
+def values_and_gradients(function, parameters, x):
+    """The output, and the gradients of its sine's sum for the input and for the parameters."""
+    x = x.detach().clone().requires_grad_()
+    y = function(x)
+    return [y, *torch.autograd.grad(y.sin().sum(), [x, *parameters])]
 
 
-class Activated(nn.Sequential):
-    def __init__(self, *modules, activation):
-        super().__init__(*modules)
-        self.activate = (activation or nn.Identity(),)
-
-    def forward(self, x):
-        first, *others = self
-        return nn.Sequential(*others)(self.activate[0](first(x)))
+def assert_same(layer, plain_function, plain_parameters, x):
+    """A layer has the values and gradients of a function of plain torch."""
+    ours = values_and_gradients(layer, layer.parameters(), x)
+    plain = values_and_gradients(plain_function, plain_parameters, x)
+    torch.testing.assert_close(ours, plain, rtol=1e-4, atol=1e-5)
 
 
-@given(rows=sizes, inputs=sizes, neurons=sizes, activation=activations, dtype=dtypes)
-def test_a_dense_layer_equals_nn_linear_then_its_activation(
-    rows, inputs, neurons, activation, dtype
-):
+@given(n=sizes, inputs=sizes, neurons=sizes, activation=activations, dtype=dtypes)
+def test_a_dense_layer_equals_nn_linear_then_its_activation(n, inputs, neurons, activation, dtype):
     linear = nn.Linear(inputs, neurons, dtype=dtype)
     layer = DenseLayer(inputs, neurons, activation=activation).to(dtype)
     layer.linear.load_state_dict(linear.state_dict())
-    assert_same(
-        layer, Activated(linear, activation=activation), torch.randn(rows, inputs, dtype=dtype)
-    )
+
+    def plain(x):
+        return linear(x) if activation is None else activation(linear(x))
+
+    assert_same(layer, plain, linear.parameters(), torch.randn(n, inputs, dtype=dtype))
 
 
 @given(
@@ -53,17 +48,22 @@ def test_a_dense_layer_equals_nn_linear_then_its_activation(
     activation=activations,
     flatten=st.booleans(),
     layout=layouts,
-    weights=layouts,
+    weights_layout=layouts,
 )
 def test_a_conv_layer_equals_nn_conv2d_then_its_activation_in_any_memory_format(
-    shape, filters, filter_size, activation, flatten, layout, weights
+    shape, filters, filter_size, activation, flatten, layout, weights_layout
 ):
     conv = nn.Conv2d(shape[1], filters, filter_size, padding="same")
     layer = ConvLayer(shape[1], filters, filter_size, activation=activation, flatten=flatten)
     layer.conv.load_state_dict(conv.state_dict())
-    layer.to(memory_format=weights)
-    plain = Activated(conv, *[nn.Flatten()] * flatten, activation=activation)
-    assert_same(layer, plain, torch.randn(shape).contiguous(memory_format=layout))
+    layer.to(memory_format=weights_layout)
+
+    def plain(x):
+        y = conv(x) if activation is None else activation(conv(x))
+        return y.flatten(1) if flatten else y
+
+    x = torch.randn(shape).contiguous(memory_format=layout)
+    assert_same(layer, plain, conv.parameters(), x)
 
 
 def test_flattening_goes_channel_by_channel_then_row_by_row():
@@ -84,22 +84,19 @@ def test_a_conv_layer_does_not_flip_its_filter_and_adds_a_border_of_zeros():
     assert layer(image).tolist() == [[[[1, 2, 0], [4, 5, 0]]]]
 
 
-@given(rows=sizes, channels=sizes, height=sizes, width=sizes, layout=layouts)
-def test_a_residual_block_adds_two_convolutions_to_its_input(rows, channels, height, width, layout):
-    class Plain(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
-            self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+@given(n=sizes, channels=sizes, height=sizes, width=sizes, layout=layouts)
+def test_a_residual_block_adds_two_convolutions_to_its_input(n, channels, height, width, layout):
+    conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+    conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+    block = ResidualBlock(channels)
+    block.conv1.conv.load_state_dict(conv1.state_dict())
+    block.conv2.conv.load_state_dict(conv2.state_dict())
 
-        def forward(self, x):
-            return x + self.conv2(F.gelu(self.conv1(F.gelu(x))))
+    def plain(x):
+        return x + conv2(F.gelu(conv1(F.gelu(x))))
 
-    block, plain = ResidualBlock(channels), Plain()
-    for ours, theirs in ((block.conv1, plain.conv1), (block.conv2, plain.conv2)):
-        ours.conv.load_state_dict(theirs.state_dict())
-    x = torch.randn(rows, channels, height, width).contiguous(memory_format=layout)
-    assert_same(block, plain, x)
+    x = torch.randn(n, channels, height, width).contiguous(memory_format=layout)
+    assert_same(block, plain, [*conv1.parameters(), *conv2.parameters()], x)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +113,7 @@ def test_dropout_keeps_its_fraction_after_the_activation_and_scales_by_the_inver
     kept = trained != 0
     assert kept.float().mean().item() == pytest.approx(0.8, abs=0.01)  # 100,000 units: ± 8 sigma
     torch.testing.assert_close(trained[kept], full[kept] / 0.8)
-    layer.dropout = nn.Identity()
+    layer.dropout = nn.Identity()  # evaluation is as without dropout
     assert torch.equal(full, layer(x))
 
 
@@ -125,17 +122,22 @@ def test_the_smallest_filters_and_a_dropout_of_1_are_allowed():
 
 
 @pytest.mark.parametrize(
-    ("make", "message"),
+    ("filter_size", "message"),
     [
-        (lambda: ConvLayer(1, 1, 4), "^filter_size must be odd, got 4; use 3 or 5, or the size"),
-        (lambda: ConvLayer(1, 1, 0), "^filter_size must be odd, got 0; use 1 or 3"),
-        (lambda: ConvLayer(1, 1, -3), "^filter_size must be odd, got -3; use 1 or 3"),
-        (lambda: DenseLayer(2, 2, 0), r"^dropout, the chance to keep .* in \(0, 1\], got 0$"),
-        (lambda: ConvLayer(2, 2, 3, dropout=1.001), r"^dropout, .* got 1.001$"),
-        (lambda: DenseLayer(2, 2, float("nan")), "^dropout, .* got nan$"),
-        (lambda: DenseLayer(2, 2, nn.Tanh()), r"^dropout, .* got Tanh\(\)$"),
+        (4, "got 4; use 3 or 5, or the size changes"),
+        (0, "got 0; use 1 or 3"),
+        (-3, "got -3; use 1 or 3"),
     ],
 )
-def test_a_layer_refuses_settings_that_have_no_meaning(make, message):
+def test_a_filter_without_a_middle_is_refused(filter_size, message):
+    with pytest.raises(ValueError, match=f"^filter_size must be odd, {message}"):
+        ConvLayer(1, 1, filter_size)
+
+
+@pytest.mark.parametrize("dropout", [0, -0.5, 1.001, float("nan"), nn.Tanh()], ids=str)
+def test_a_probability_to_keep_a_unit_outside_of_0_to_1_is_refused(dropout):
+    message = rf"^dropout, .* must lie in \(0, 1\], got {re.escape(str(dropout))}; pass 1 for no dr"
     with pytest.raises(ValueError, match=message):
-        make()
+        DenseLayer(2, 2, dropout)
+    with pytest.raises(ValueError, match=message):
+        ConvLayer(2, 2, 3, dropout=dropout)

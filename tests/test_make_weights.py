@@ -1,29 +1,55 @@
-from dataclasses import replace
+"""The command behind `make weights`."""
 
 import make_weights
+import pytest
 import torch
 from safetensors.torch import load_model
 
-from convae_lib import Autoencoder, ResidualAutoencoder, SecondLook
+from convae_lib import Autoencoder, IterativeAutoencoder, ResidualAutoencoder
 
 
-def test_every_copy_of_an_excluded_image_is_left_out_and_the_others_stay_in_order(embedded):
-    images = embedded.train_images[[0, 1, 0, 2, 3, 0]].clone()
-    almost = embedded.train_images[:1].clone()
-    almost[0, 0, 14, 14] += 0.5
-    kept = make_weights.without(torch.cat([images, almost]), images[:1])
-    assert torch.equal(kept, torch.cat([images[[1, 3, 4]], almost]))
+def test_every_copy_of_an_excluded_image_is_left_out_and_the_others_stay_in_order(offline_data):
+    images = offline_data.train_images[[0, 1, 0, 2, 3, 0]].clone()
+    similar = offline_data.train_images[:1].clone()
+    similar[0, 0, 14, 14] += 0.5
+    kept = make_weights.without(torch.cat([images, similar]), images[:1])
+    assert torch.equal(kept, torch.cat([images[[1, 3, 4]], similar]))
+
+
+def test_all_images_stay_if_none_is_excluded(offline_data):
+    images = offline_data.train_images[:3]
     assert torch.equal(make_weights.without(images, images[:0]), images)
 
 
-def test_the_command_writes_weights_that_load(embedded, tmp_path, monkeypatch, capsys):
-    train = torch.cat([embedded.train_images[:80], embedded.test_images[:40]])
-    labels = torch.zeros(120).long()
-    mnist = replace(embedded, train_images=train, train_labels=labels, source="mnist")
-    monkeypatch.setattr(make_weights, "load_mnist", iter([mnist, embedded]).__next__)
-    monkeypatch.setenv("CONVAE_OFFLINE", "0")
-    make_weights.main(tmp_path)
-    assert "lesson: training on 80 images" in capsys.readouterr().out
-    networks = {"lesson": Autoencoder, "better": ResidualAutoencoder, "second_look": SecondLook}
-    for name, network in networks.items():
-        assert load_model(network(), tmp_path / f"{name}.safetensors") == (set(), [])
+@pytest.fixture(scope="module")
+def weights_folder(offline_data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("weights")
+    make_weights.train_and_save(
+        offline_data.train_images[:80], offline_data.test_images[:40], folder
+    )
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "network"),
+    [
+        ("lesson", Autoencoder),
+        ("residual", ResidualAutoencoder),
+        ("iterative", IterativeAutoencoder),
+    ],
+)
+def test_the_written_weights_load(weights_folder, name, network):
+    missing, unexpected = load_model(network(), weights_folder / f"{name}.safetensors")
+    assert not missing
+    assert not unexpected
+
+
+def test_every_shipped_file_is_made_by_the_command(weights_folder):
+    shipped = {path.name for path in make_weights.WEIGHTS.glob("*.safetensors")}
+    assert {path.name for path in weights_folder.iterdir()} == shipped
+
+
+def test_the_command_does_not_replace_weights_without_all_of_mnist(monkeypatch):
+    monkeypatch.setenv("CONVAE_OFFLINE", "1")
+    with pytest.raises(SystemExit, match="all of MNIST"):
+        make_weights.main()

@@ -1,499 +1,669 @@
 import copy
-import os
 import pickle
 import signal
-import sys
-import threading
 import time
 from functools import partial
-from itertools import count
-from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.nn.functional import mse_loss
+from torch.nn.functional import l1_loss, mse_loss
 from torch.optim import lr_scheduler
 
 from convae_lib import ConvLayer, History, PyTorchTrainer, permute_data
 
-ctrl_c = partial(signal.raise_signal, signal.SIGINT)
-TRACED = ("convae_lib", "contextlib.py", "optim", "serialization.py", "pathlib")
+
+def make_trainer(model, criterion=mse_loss, lr=0.1):
+    optimizer = torch.optim.SGD(model.parameters(), lr, momentum=0.9)
+    return PyTorchTrainer(model, optimizer, criterion)
 
 
-@pytest.fixture(autouse=True)
-def listening():
-    """To Ctrl-C, which a shell lets its background jobs ignore."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-def trainer_of(model, criterion=mse_loss, lr=0.1):
-    return PyTorchTrainer(model, torch.optim.SGD(model.parameters(), lr, momentum=0.9), criterion)
-
-
-def pairs(rows=10):
-    generator = torch.Generator().manual_seed(rows)
-    return torch.randn(rows, 5, generator=generator).split([3, 2], dim=1)
+def make_pairs(n_rows=10):
+    generator = torch.Generator().manual_seed(n_rows)
+    return torch.randn(n_rows, 5, generator=generator).split([3, 2], dim=1)
 
 
 def state_of(model):
     return {name: tensor.tolist() for name, tensor in model.state_dict().items()}
 
 
-def timeless(history):
+def without_seconds(history):
     return [{**row, "seconds": 0} for row in history.rows], history.batch_losses
 
 
-def at_batch(act):
-    """A criterion that calls ``act(k)`` at the k-th training batch, and adds what it returns."""
-    k = count(1)
-    return lambda output, y: mse_loss(output, y) + ((output.requires_grad and act(next(k))) or 0)
+class CountedLoss:
+    """Mean squared error that calls ``action(k)`` at the k-th training batch."""
+
+    def __init__(self, action):
+        self.action = action
+        self.n_batches = 0
+
+    def __call__(self, output, y):
+        loss = mse_loss(output, y)
+        if output.requires_grad:
+            self.n_batches += 1
+            added = self.action(self.n_batches)
+            if added is not None:
+                loss = loss + added
+        return loss
 
 
-def noisy_trainer(model=None, make=torch.optim.AdamW, schedule=lr_scheduler.OneCycleLR, steps=30):
-    """With all that a step changes: weights, buffers, an optimizer's state, a rate."""
-    torch.manual_seed(0)
-    layers = nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Dropout(0.3), nn.Linear(4, 2)
-    model = model or nn.Sequential(*layers)
-    optimizer = make(model.parameters(), lr=0.01)
-    return PyTorchTrainer(model, optimizer, mse_loss), schedule and schedule(optimizer, 0.1, steps)
-
-
-def noisy_fit(trainer, scheduler, epochs=3, rows=10, **options):
-    x, y = pairs(rows)
-    options = {"eval_every": 1, "batch_size": 4, "scheduler": scheduler, "seed": 5} | options
-    return trainer.fit(x, y, x, y, epochs, **options)
-
-
-def test_permuting_copies_both_in_the_order_that_torch_draws():
-    X, order = torch.arange(120).reshape(40, 3), torch.randperm(40)
+def test_permute_data_copies_both_with_the_order_that_torch_draws():
+    X = torch.arange(120).reshape(40, 3)
     y = X[:, 0] * 10
+    order = torch.randperm(40)
     torch.manual_seed(0)
-    shuffled_X, shuffled_y = permute_data(X, y)
-    assert torch.equal(shuffled_X, X[order]) and torch.equal(shuffled_y, X[order, 0] * 10)
-    one, two = permute_data(X, X)
-    assert X.flatten().tolist() == list(range(120)) and one is two is not X
+    X_permuted, y_permuted = permute_data(X, y)
+    assert torch.equal(X_permuted, X[order])
+    assert torch.equal(y_permuted, y[order])
+    assert X.flatten().tolist() == list(range(120))
+
+
+def test_permute_data_copies_an_autoencoders_images_once():
+    X = torch.arange(12.0).reshape(4, 3)
+    first, second = permute_data(X, X)
+    assert first is second
+    assert first is not X
+
+
+def test_permute_data_refuses_unequal_numbers_of_rows():
+    X, y = make_pairs()
     with pytest.raises(ValueError, match=r"^X and y must pair up"):
         permute_data(X, torch.cat([y, y]))
 
 
-@pytest.mark.parametrize(
-    ("make", "options", "dtype", "returns"),
-    [
-        (torch.optim.SGD, {"momentum": 0.9}, torch.float64, lambda *call: call[2]),
-        (torch.optim.AdamW, {"foreach": True}, torch.float32, lambda *call: (call[2], None)),
-        (torch.optim.AdamW, {"fused": True}, torch.float32, lambda *call: [call[2], None]),
-    ],
-)
-def test_training_after_a_step_by_hand_equals_plain_torch(make, options, dtype, returns):
-    def step(model, optimizer, batch):
-        optimizer.zero_grad()
-        loss = mse_loss(model(batch), batch)
-        loss.backward()
-        optimizer.step()
-        return loss.item()
+OUTPUTS = {
+    "a tensor": lambda module, args, output: output,
+    "a tuple": lambda module, args, output: (output, None),
+    "a list": lambda module, args, output: [output, None],
+}
 
+
+@pytest.mark.parametrize("returns", OUTPUTS.values(), ids=OUTPUTS)
+@pytest.mark.parametrize(
+    ("make", "options", "dtype"),
+    [
+        (torch.optim.SGD, {"momentum": 0.9}, torch.float64),
+        (torch.optim.AdamW, {"foreach": True}, torch.float32),
+        (torch.optim.AdamW, {"fused": True}, torch.float32),
+    ],
+    ids=["SGD", "AdamW foreach", "AdamW fused"],
+)
+def test_fit_equals_a_plain_loop(make, options, dtype, returns):
     images = torch.rand(11, 2, 6, 6, dtype=dtype) * 2 - 1
+    test_images = images[:3]
     model = ConvLayer(2, 2, 3, activation=nn.Tanh()).to(dtype)
-    by_hand = copy.deepcopy(model)
-    ours, theirs = (make(one.parameters(), lr=0.01, **options) for one in (model, by_hand))
-    rates = [lr_scheduler.LambdaLR(one, lambda step: 0.9**step) for one in (ours, theirs)]
-    assert step(model, ours, images[:4]) == step(by_hand, theirs, images[:4])
+    plain = copy.deepcopy(model)
     model.register_forward_hook(returns)
-    data = images, images, images[:3], images[:3]
-    trainer = PyTorchTrainer(model, ours, nn.MSELoss())
-    history = trainer.fit(*data, epochs=2, eval_every=1, batch_size=4, scheduler=rates[0], seed=7)
+
+    optimizer = make(model.parameters(), lr=0.01, **options)
+    scheduler = lr_scheduler.LambdaLR(optimizer, lambda step: 0.9**step)
+    trainer = PyTorchTrainer(model, optimizer, nn.MSELoss())
+    history = trainer.fit(
+        images, images, test_images, test_images, 2, 1, 4, scheduler=scheduler, seed=7
+    )
+
+    optimizer = make(plain.parameters(), lr=0.01, **options)
+    scheduler = lr_scheduler.LambdaLR(optimizer, lambda step: 0.9**step)
     torch.manual_seed(7)
     losses = []
     for row in history.rows:
         for rows in torch.randperm(11).split(4):
-            losses.append(step(by_hand, theirs, images[rows]))
-            rates[1].step()
-        test_loss = mse_loss(by_hand(data[2]), data[3]).item()
-        expected = [np.average(losses[-3:], weights=[4, 4, 3]), test_loss]
-        assert [row["train_loss"], row["test_loss"]] == pytest.approx(expected, rel=1e-5)
+            optimizer.zero_grad()
+            loss = mse_loss(plain(images[rows]), images[rows])
+            loss.backward()
+            optimizer.step()
+            scheduler.step()
+            losses.append(loss.item())
+        train_loss = np.average(losses[-3:], weights=[4, 4, 3])
+        assert row["train_loss"] == pytest.approx(train_loss, rel=1e-5)
+        test_loss = mse_loss(plain(test_images), test_images).item()
+        assert row["test_loss"] == pytest.approx(test_loss, rel=1e-5)
     assert history.batch_losses == pytest.approx(losses, rel=1e-5)
-    torch.testing.assert_close([*model.parameters()], [*by_hand.parameters()], rtol=0, atol=1e-6)
+    torch.testing.assert_close([*model.parameters()], [*plain.parameters()], rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["shared", "flat", "channels last"])
-def test_the_memory_that_the_parameters_lie_in_stays_theirs_and_the_data_as_they_were(kind):
-    model, flat = ConvLayer(3, 4, 3), torch.zeros(112)
+def test_the_parameters_stay_in_their_memory(kind):
+    model = ConvLayer(3, 4, 3)
+    flat = torch.zeros(112)
     if kind == "shared":
         model.share_memory()
     if kind == "flat":
-        model.conv.weight.data, model.conv.bias.data = flat[:108].view(4, 3, 3, 3), flat[108:]
+        model.conv.weight.data = flat[:108].view(4, 3, 3, 3)
+        model.conv.bias.data = flat[108:]
     if kind == "channels last":
         model.to(memory_format=torch.channels_last)
     before = [(p.data_ptr(), p.stride(), p.is_shared(), id(p)) for p in model.parameters()]
-    leaves = [torch.randn(5, channels, 8, 8, requires_grad=True) for channels in (3, 4)]
-    x, y = (leaf * 2 for leaf in leaves)  # with graphs, which a second step would find freed
-    trainer_of(model).fit(x, y, x, y, epochs=2, batch_size=4)
-    assert before == [(p.data_ptr(), p.stride(), p.is_shared(), id(p)) for p in model.parameters()]
-    assert (flat.abs().sum() > 0) == (kind == "flat")
-    assert torch.equal(x, leaves[0] * 2) and torch.equal(y, leaves[1] * 2)
-    assert leaves[0].grad is leaves[1].grad is None
+    x, y = torch.randn(5, 3, 8, 8), torch.randn(5, 4, 8, 8)
+    make_trainer(model).fit(x, y, x, y, epochs=2, batch_size=4)
+    after = [(p.data_ptr(), p.stride(), p.is_shared(), id(p)) for p in model.parameters()]
+    assert after == before
+    assert bool(flat.any()) == (kind == "flat")
 
 
-def test_training_and_evaluation_have_their_modes_and_every_row_counts_the_same():
-    (x, y), calls = pairs(rows=257), []
+def test_data_with_a_graph_are_neither_changed_nor_given_gradients():
+    leaves = [torch.randn(5, width, requires_grad=True) for width in (3, 2)]
+    x, y = (leaf * 2 for leaf in leaves)  # a second step would find this graph freed
+    make_trainer(nn.Linear(3, 2)).fit(x, y, x, y, epochs=2, batch_size=4)
+    assert torch.equal(x, leaves[0] * 2)
+    assert torch.equal(y, leaves[1] * 2)
+    assert leaves[0].grad is None
+    assert leaves[1].grad is None
+
+
+def test_training_and_evaluation_use_their_modes():
+    x, y = make_pairs()
     model = nn.Sequential(nn.Dropout(), nn.Linear(3, 2)).eval()
+    calls = []
 
-    def record(module, _, output):
+    def record(module, args, output):
         modes = module.training, output.requires_grad, torch.is_inference_mode_enabled()
         calls.append((len(output), *modes))
 
     model[1].register_forward_hook(record)
-    trainer = trainer_of(model)
-    trainer.fit(x[:7], y[:7], x[:3], y[:3], epochs=2, eval_every=1, batch_size=3)
-    batches = [(3, True, True, False)] * 2 + [(1, True, True, False), (3, False, False, True)]
-    assert calls == batches * 2
-    model[1].train()
-    losses = [trainer.evaluate(x, y, *size) for size in ([], [1], [100], [257])]
-    assert [call[0] for call in calls[8:10]] == [250, 7] and not any(call[1] for call in calls[8:])
+    make_trainer(model).fit(x[:7], y[:7], x[:3], y[:3], epochs=2, eval_every=1, batch_size=3)
+    training, evaluation = (True, True, False), (False, False, True)
+    one_epoch = [(3, *training), (3, *training), (1, *training), (3, *evaluation)]
+    assert calls == one_epoch * 2
+    assert not model.training
+
+
+def test_evaluate_counts_every_row_the_same_and_restores_the_modes():
+    x, y = make_pairs(257)
+    model = nn.Sequential(nn.Dropout(), nn.Linear(3, 2))
+    model[0].eval()
+    trainer = make_trainer(model)
+    losses = [trainer.evaluate(x, y)]
+    losses += [trainer.evaluate(x, y, batch_size) for batch_size in (1, 100, 257)]
     expected = mse_loss(nn.functional.linear(x, *model[1].parameters()), y).item()
     assert losses == pytest.approx([expected] * 4, rel=1e-5)
-    wrong = {"shapes cannot": (x[:, :2], y), "^x and y must": (x, y[:1]), "^batch_size": (x, y, 0)}
-    for message, arguments in wrong.items():
-        with pytest.raises((RuntimeError, ValueError), match=message):
-            trainer.evaluate(*arguments)
-    assert [module.training for module in model.modules()] == [False, False, True]
+    assert [module.training for module in model.modules()] == [True, False, True]
 
 
-def test_a_seed_repeats_every_bit_and_leaves_the_global_generator_as_it_was():
-    runs = []
-    for seed in (1, np.int64(1), None, 0):
-        trainer, scheduler = noisy_trainer()
-        torch.manual_seed(len(runs) - 1)  # 1 for None
-        before = torch.get_rng_state()
-        runs.append((timeless(noisy_fit(trainer, scheduler, seed=seed)), state_of(trainer.model)))
-        assert torch.equal(torch.get_rng_state(), before) == (seed is not None)
-        assert all((a == b) == (seed != 0) for a, b in zip(runs[-1], runs[0], strict=True))
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (lambda x, y: (x[:, :2], y), RuntimeError, "shapes cannot"),
+        (lambda x, y: (x, y[:1]), ValueError, "^x and y must"),
+        (lambda x, y: (x, y, 0), ValueError, "^batch_size"),
+    ],
+    ids=["features", "rows", "batch size"],
+)
+def test_evaluate_refuses_what_does_not_fit_and_restores_the_modes(arguments, error, message):
+    model = nn.Linear(3, 2)
+    with pytest.raises(error, match=message):
+        make_trainer(model).evaluate(*arguments(*make_pairs()))
+    assert model.training
 
 
-def test_compiled_copied_and_pickled_models_train_to_the_same_bits_on_any_default(tmp_path):
-    data = pairs() * 2
-    trainer = trainer_of(nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)))
-    trainer.fit(*data, epochs=1, seed=0)
-    others = [copy.deepcopy(trainer), pickle.loads(pickle.dumps(trainer)), copy.deepcopy(trainer)]
-    others[2].model = torch.compile(others[2].model, backend="eager")
-    expected = timeless(trainer.fit(*data, epochs=2, seed=1))
-    assert [timeless(one.fit(*data, epochs=2, seed=1)) for one in others[1:]] == [expected] * 2
-    options = {"eval_every": 2, "seed": 1, "checkpoint": tmp_path / "run.pt"}
+def fit_with_noise(seed):
+    """Train with all that a step changes: weights, buffers, an optimizer's state, a rate."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Dropout(0.3), nn.Linear(4, 2))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
+    scheduler = lr_scheduler.OneCycleLR(optimizer, 0.1, 30)
+    trainer = PyTorchTrainer(model, optimizer, mse_loss)
+    x, y = make_pairs()
+    torch.manual_seed(123)
+    history = trainer.fit(x, y, x, y, 3, 1, 4, scheduler=scheduler, seed=seed)
+    return without_seconds(history), state_of(model)
+
+
+def test_a_seed_repeats_every_bit():
+    first = fit_with_noise(seed=1)
+    assert fit_with_noise(seed=np.int64(1)) == first
+    assert fit_with_noise(seed=2) != first
+
+
+@pytest.mark.parametrize("seed", [0, 5])
+def test_a_seed_leaves_the_global_generator_as_it_was(seed):
+    fit_with_noise(seed)
+    after = torch.rand(1)
+    torch.manual_seed(123)
+    assert torch.equal(after, torch.rand(1))
+
+
+def test_without_a_seed_the_global_generator_decides():
+    first = fit_with_noise(seed=None)
+    assert fit_with_noise(seed=None) == first
+    torch.manual_seed(123)
+    assert not torch.equal(torch.rand(1), torch.rand(1))
+    assert fit_with_noise(seed=123) == first
+
+
+@pytest.mark.skipif(not torch.accelerator.is_available(), reason="needs a GPU")
+def test_a_seed_repeats_and_restores_the_generator_of_the_models_gpu():
+    device = torch.accelerator.current_accelerator()
+    x, y = (part.to(device) for part in make_pairs())
+    states = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.5), nn.Linear(4, 2)).to(device)
+        before = torch.rand(1, device=device)
+        make_trainer(model).fit(x, y, x, y, 2, seed=1)
+        states.append((state_of(model), before.item(), torch.rand(1, device=device).item()))
+    assert states[0] == states[1]
+
+
+COPIES = {
+    "copied": copy.deepcopy,
+    "pickled": lambda trainer: pickle.loads(pickle.dumps(trainer)),
+    "compiled": copy.deepcopy,
+}
+
+
+@pytest.mark.parametrize("kind", COPIES)
+def test_a_copied_pickled_or_compiled_model_trains_to_the_same_bits(kind):
+    x, y = make_pairs()
+    trainer = make_trainer(nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)))
+    trainer.fit(x, y, x, y, epochs=1, seed=0)
+    other = COPIES[kind](trainer)
+    if kind == "compiled":
+        other.model = torch.compile(other.model, backend="eager")
+    expected = without_seconds(trainer.fit(x, y, x, y, epochs=2, seed=1))
+    assert without_seconds(other.fit(x, y, x, y, epochs=2, seed=1)) == expected
+
+
+def test_another_default_device_changes_nothing():
+    x, y = make_pairs()
+    trainer = make_trainer(nn.Linear(3, 2))
+    other = copy.deepcopy(trainer)
+    expected = without_seconds(trainer.fit(x, y, x, y, epochs=2, seed=1))
     with torch.device("meta"):
-        others[0].fit(*data, epochs=1, **options)
-        others[0].fit(*data, epochs=2, **options)
-        assert permute_data(*data[:2])[0].device.type == "cpu"
-    assert others[0].history.batch_losses == expected[1]
+        assert without_seconds(other.fit(x, y, x, y, epochs=2, seed=1)) == expected
+        assert permute_data(x, y)[0].device.type == "cpu"
 
 
-def test_batches_are_moved_to_the_model():
-    (x, y), devices = pairs(rows=4), []
-    trainer = trainer_of(nn.Linear(3, 2, device="meta"))
-    one = torch.ones((), requires_grad=True)
-    trainer.criterion = lambda o, y: devices.extend([o.device, y.device]) or one
-    model = nn.BatchNorm1d(3, affine=False, device="meta")  # buffers, but no parameters
-    assert trainer.fit(x, y, x, y, 1).rows
-    assert PyTorchTrainer(model, None, trainer.criterion).evaluate(x, x) == 1
-    assert devices == [torch.device("meta")] * 6
+def test_batches_are_moved_to_the_models_device():
+    x, y = make_pairs(4)
+    devices = []
+
+    def criterion(output, y):
+        devices.extend([output.device.type, y.device.type])
+        return torch.ones((), requires_grad=True)
+
+    trainer = make_trainer(nn.Linear(3, 2, device="meta"), criterion)
+    trainer.fit(x, y, x, y, epochs=1)
+    assert devices == ["meta"] * 4
 
 
-@pytest.mark.parametrize("device", ["cuda:1", "mps:0"])
-def test_the_generator_of_the_models_own_gpu_is_seeded_and_kept(device, monkeypatch, tmp_path):
-    """As if the model lay on one: tensors that are asked to move stay on the CPU."""
-    gpus = [torch.Generator().manual_seed(number) for number in (1, 2)]
-    monkeypatch.setattr(torch.cuda, "default_generators", gpus)
-    monkeypatch.setattr(torch.mps, "_get_default_mps_generator", lambda: gpus[1])
-    monkeypatch.setattr(torch.Tensor, "to", lambda tensor, *_, **__: tensor)
-    (x, y), gpu, file = pairs(), SimpleNamespace(device=torch.device(device)), tmp_path / "run.pt"
-    before, drawn = [generator.get_state() for generator in gpus], []
-    for epochs, checkpoint in ((4, None), (2, file), (4, file)):
-        criterion = at_batch(lambda k: drawn.append(torch.rand(1, generator=gpus[1]).item()))
-        trainer = trainer_of(nn.Linear(3, 2), criterion)
-        trainer.model.parameters = [gpu, *trainer.model.parameters()].copy
-        trainer.fit(x, y, x, y, epochs, 1, seed=7, checkpoint=checkpoint)
-    assert drawn == [*torch.rand(4, generator=torch.Generator().manual_seed(7))] * 2
-    assert all(torch.equal(gpu.get_state(), b) for gpu, b in zip(gpus, before, strict=True))
+def test_a_model_with_buffers_only_has_their_device():
+    x, _ = make_pairs(4)
+    devices = []
+
+    def criterion(output, y):
+        devices.append(y.device.type)
+        return torch.ones(())
+
+    model = nn.BatchNorm1d(3, affine=False, device="meta")
+    PyTorchTrainer(model, None, criterion).evaluate(x, x)
+    assert devices == ["meta"]
 
 
 @pytest.mark.parametrize(
     ("options", "expected"),
     [({"epochs": np.int64(5), "eval_every": np.int64(2)}, [2, 4, 5]), ({}, [*range(10, 101, 10)])],
+    ids=["every second epoch", "defaults"],
 )
-def test_evaluations_come_every_so_many_epochs(options, expected, capsys, monkeypatch):
-    (x, y), clock = pairs(rows=33), []
+def test_evaluations_come_every_so_many_epochs_and_are_printed(options, expected, capsys):
+    x, y = make_pairs(33)
+    trainer = make_trainer(nn.Linear(3, 2), lr=0.001)
+    history = trainer.fit(x, y, x, y, **options)
+    frame = history.frame
+    assert trainer.history is history
+    assert list(frame.columns) == ["epoch", "steps", "seconds", "train_loss", "test_loss"]
+    assert frame["epoch"].tolist() == expected
+    assert frame["steps"].tolist() == [2 * epoch for epoch in expected]
+    line = "epoch {epoch}: train loss {train_loss:.4f}, test loss {test_loss:.4f}"
+    printed = capsys.readouterr().out.splitlines()
+    assert printed == [line.format(**row) for row in history.rows]
+
+
+def test_seconds_are_those_of_training_without_evaluations(monkeypatch):
+    clock = []
     monkeypatch.setattr(time, "perf_counter", lambda: sum(clock))
-    trainer = trainer_of(nn.Linear(3, 2), lr=0.001)
-    trainer.criterion = lambda o, y: clock.append(1 if o.requires_grad else 9) or mse_loss(o, y)
-    first, history = trainer.history, trainer.fit(x, y, x, y, **options)
-    assert trainer.history is history is not first and not first.batch_losses
-    frame, columns = history.frame, ["epoch", "steps", "seconds", "train_loss", "test_loss"]
-    assert list(frame.columns) == list(History().frame.columns) == columns
-    rows = [(epoch, 2 * epoch, 2 * epoch) for epoch in expected]  # a second for each batch
-    assert [*frame[columns[:3]].itertuples(index=False, name=None)] == rows
-    assert len(repr(history).splitlines()) == len(expected) + 1 and "test_loss" in repr(history)
-    printed = "epoch {epoch}: train loss {train_loss:.4f}, test loss {test_loss:.4f}"
-    assert capsys.readouterr().out.splitlines() == [printed.format(**row) for row in history.rows]
+
+    def criterion(output, y):
+        clock.append(1 if output.requires_grad else 100)
+        return mse_loss(output, y)
+
+    x, y = make_pairs(33)  # two batches
+    history = make_trainer(nn.Linear(3, 2), criterion).fit(x, y, x, y, 3, 1)
+    assert history.frame["seconds"].tolist() == [2, 4, 6]
 
 
-def test_a_callback_sees_every_evaluation_and_can_stop(tmp_path):
-    seen, options = [], {"epochs": 9, "eval_every": 2, "checkpoint": tmp_path / "run.pt"}
+def test_every_fit_has_a_history_of_its_own():
+    x, y = make_pairs()
+    trainer = make_trainer(nn.Linear(3, 2))
+    first = trainer.fit(x, y, x, y, 1)
+    second = trainer.fit(x, y, x, y, 1)
+    assert first is not second
+    assert len(first.batch_losses) == len(second.batch_losses) == 1
 
-    def callback(history):
-        seen.append((history, len(history.rows), len(history.batch_losses)))
-        return np.bool_(len(seen) == 2)
 
-    ended = noisy_fit(*noisy_trainer(), callback=callback, **options)
-    assert seen == [(ended, 1, 6), (ended, 2, 12)]
-    again = noisy_fit(*(run := noisy_trainer()), **options)
-    assert again.rows == ended.rows and len(again.batch_losses) == 12
-    assert not run[0].model.training and not ended.interrupted
+def test_a_history_prints_as_a_table_also_when_it_is_empty():
+    assert list(History().frame.columns) == ["epoch", "steps", "seconds", "train_loss", "test_loss"]
+    x, y = make_pairs()
+    history = make_trainer(nn.Linear(3, 2)).fit(x, y, x, y, 2, 1)
+    assert len(repr(history).splitlines()) == 3
+    assert "test_loss" in repr(history)
+
+
+def test_verbose_false_prints_nothing(capsys):
+    x, y = make_pairs()
+    trainer = make_trainer(nn.Linear(3, 2))
+    trainer.verbose = False
+    trainer.fit(x, y, x, y, 1)
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("returned", [True, 1, "text", np.bool_(True), torch.ones(1)], ids=repr)
+def test_what_a_callback_returns_is_ignored(returned):
+    x, y = make_pairs()
+    trainer = make_trainer(nn.Linear(3, 2))
+    history = trainer.fit(x, y, x, y, 5, 1, callbacks=[lambda trainer: returned])
+    assert history.frame["epoch"].tolist() == [1, 2, 3, 4, 5]
+
+
+def test_callbacks_get_the_trainer_after_every_evaluation():
+    x, y = make_pairs()
+    calls = []
+
+    def first(trainer):
+        calls.append(("first", trainer, len(trainer.history.rows)))
+
+    def second(trainer):
+        calls.append(("second", trainer, len(trainer.history.batch_losses)))
+
+    trainer = make_trainer(nn.Linear(3, 2))
+    trainer.fit(x, y, x, y, 4, eval_every=2, batch_size=5, callbacks=(first, second))
+    assert calls == [
+        ("first", trainer, 1),
+        ("second", trainer, 4),
+        ("first", trainer, 2),
+        ("second", trainer, 8),
+    ]
+
+
+def test_a_callback_stops_the_training_by_setting_stop():
+    def stop_after_two(trainer):
+        trainer.stop = len(trainer.history.rows) == 2
+
+    x, y = make_pairs()
+    trainer = make_trainer(nn.Linear(3, 2))
+    history = trainer.fit(x, y, x, y, 9, 2, callbacks=[stop_after_two])
+    assert history.frame["epoch"].tolist() == [2, 4]
+    assert not history.interrupted
+    assert not trainer.model.training
+    assert trainer.fit(x, y, x, y, 3, 1).frame["epoch"].tolist() == [1, 2, 3]
+
+
+class Recorder:
+    def __init__(self):
+        self.calls = []
+
+    def start(self, trainer, arguments):
+        self.calls.append(("start", arguments.epochs, arguments.batch_size, arguments.seed))
+
+    def __call__(self, trainer):
+        self.calls.append("evaluation")
+
+    def finish(self, trainer):
+        self.calls.append("finish")
+
+
+def test_a_callback_may_have_a_start_and_a_finish():
+    x, y = make_pairs()
+    recorder = Recorder()
+    make_trainer(nn.Linear(3, 2)).fit(x, y, x, y, 2, 1, 5, seed=3, callbacks=[recorder])
+    assert recorder.calls == [("start", 2, 5, 3), "evaluation", "evaluation", "finish"]
+
+
+def test_a_derived_trainer_changes_the_loss_of_training_and_evaluation():
+    class L1Trainer(PyTorchTrainer):
+        def batch_loss(self, x, y):
+            return l1_loss(self.model(x), y)
+
+    x, y = make_pairs()
+    torch.manual_seed(1)
+    model = nn.Linear(3, 2)
+    expected = make_trainer(copy.deepcopy(model), l1_loss).fit(x, y, x, y, 3, 1, seed=0)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1, momentum=0.9)
+    history = L1Trainer(model, optimizer, nn.MSELoss()).fit(x, y, x, y, 3, 1, seed=0)
+    assert without_seconds(history) == without_seconds(expected)
+
+
+def test_a_derived_trainer_changes_the_step():
+    class TwoSteps(PyTorchTrainer):
+        def train_step(self, x, y):
+            super().train_step(x, y)
+            return super().train_step(x, y)
+
+    x, y = make_pairs()
+    losses = CountedLoss(lambda k: None)
+    model = nn.Linear(3, 2)
+    trainer = TwoSteps(model, torch.optim.SGD(model.parameters(), 0.1), losses)
+    trainer.fit(x, y, x, y, 1, batch_size=5)
+    assert losses.n_batches == 4
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
-def test_a_loss_that_is_no_number_stops_before_the_step(value):
-    (x, y), reached, model = pairs(), [], nn.Linear(3, 2)
-    drawn, stop = torch.get_rng_state(), {4: value}
-    trainer = trainer_of(model, at_batch(lambda k: reached.append(state_of(model)) or stop.get(k)))
+def test_a_loss_that_is_not_finite_raises_before_the_step(value):
+    x, y = make_pairs()
+    model = nn.Linear(3, 2)
+    states = []
+
+    def action(k):
+        states.append(state_of(model))
+        return value if k == 4 else None
+
+    trainer = make_trainer(model, CountedLoss(action))
+    generator = torch.get_rng_state()
     with pytest.raises(FloatingPointError, match=r"^the training loss must be finite, .*; lower"):
         trainer.fit(x, y, x, y, epochs=5, eval_every=1, batch_size=5, seed=1)
-    assert state_of(model) == reached[3] and not model.training
-    assert len(trainer.history.batch_losses) == 3 and len(trainer.history.rows) == 1
-    with pytest.raises(FloatingPointError, match=r"^the test loss must be finite, got"):
-        trainer.evaluate(x, y * value)
-    assert torch.equal(torch.get_rng_state(), drawn)
+    assert state_of(model) == states[3]
+    assert not model.training
+    assert len(trainer.history.batch_losses) == 3
+    assert len(trainer.history.rows) == 1
+    assert torch.equal(torch.get_rng_state(), generator)
+
+
+def test_evaluate_refuses_a_loss_that_is_not_finite():
+    x, y = make_pairs()
+    with pytest.raises(FloatingPointError, match=r"^the test loss must be finite, got nan"):
+        make_trainer(nn.Linear(3, 2)).evaluate(x, y * torch.nan)
+
+
+ctrl_c = partial(signal.raise_signal, signal.SIGINT)
+
+
+@pytest.fixture
+def _interruptible():
+    """Listen to Ctrl-C, which a shell lets its background jobs ignore."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_interruptible")
+@pytest.mark.parametrize("seed", [None, 3])
+def test_ctrl_c_keeps_the_weights_and_returns_the_history(seed, capsys):
+    x, y = make_pairs()
+    states = []
+
+    def action(k):
+        states.append(state_of(model))
+        if k == 6:
+            ctrl_c()
+
+    model = nn.Linear(3, 2)
+    trainer = make_trainer(model, CountedLoss(action))
+    generator = torch.get_rng_state()
+    history = trainer.fit(x, y, x, y, 5, 1, 5, seed=seed)
+    assert history.interrupted
+    assert history is trainer.history
+    assert len(history.batch_losses) == 5
+    assert history.frame["epoch"].tolist() == [1, 2]
+    assert state_of(model) == states[5]
+    assert not model.training
+    assert torch.equal(torch.get_rng_state(), generator) == (seed is not None)
+    assert capsys.readouterr().out.splitlines()[-1] == "interrupted after 5 batches"
+
+
+@pytest.mark.usefixtures("_interruptible")
+def test_a_users_signal_handler_is_left_alone():
+    handled = []
+
+    def handler(number, frame):
+        handled.append(number)
+
+    signal.signal(signal.SIGINT, handler)
+    x, y = make_pairs()
+    losses = CountedLoss(lambda k: ctrl_c() if k == 2 else None)
+    history = make_trainer(nn.Linear(3, 2), losses).fit(x, y, x, y, epochs=3)
+    assert len(history.batch_losses) == 3
+    assert handled == [signal.SIGINT]
+    assert signal.getsignal(signal.SIGINT) is handler
 
 
 zeros = torch.zeros
-MEAN = r"^criterion must return a tensor, the mean of a batch, got .*"
-TARGETS = [
-    (zeros(4, 1), zeros(4), nn.MSELoss(), r"^y must have the output's shape, \(4, 1\), got \(4,\)"),
-    (zeros(4), zeros(4, 1), nn.MSELoss(), r"\(4,\), got \(4, 1\), which .* would broadcast"),
-    (zeros(4, 3), zeros(4), nn.MSELoss(), r"shape, \(4, 3\), got \(4,\)"),
-    (zeros(4, 1), zeros(4).long(), nn.MSELoss(), r"shape, \(4, 1\), got \(4,\)"),
-    (zeros(4, 3, 2), zeros(4).long(), nn.CrossEntropyLoss(), r"shape, \(4, 3, 2\), got \(4,\)"),
-    (zeros(4, 3), zeros(4).long(), nn.CrossEntropyLoss(), None),
-    (zeros(4, 3, 2, 5), zeros(4, 2, 5).long(), nn.CrossEntropyLoss(), None),
-    ({"image": 1}, zeros(4), nn.MSELoss(), "^model must return a tensor, or several, got dict"),
-    (zeros(4, 3), zeros(4, 3), nn.MSELoss(reduction="sum"), MEAN + 'reduction="sum"; take the'),
-    (zeros(4, 3), zeros(4, 3), lambda output, y: (output - y).square(), MEAN),
-    (zeros(4, 3), zeros(4, 3), lambda output, y: 0.5, MEAN + "0.5"),
-]
-TRAINER, OTHER = trainer_of(nn.Linear(3, 2)), trainer_of(nn.Linear(3, 2)).optim
-REFUSALS = [
-    ({"x_train": [0.0]}, TypeError, "^x_train must be a torch.Tensor, got list"),
-    ({"x_train": zeros(3, 3)}, ValueError, "^x_train and y_train must .* got 3 and 4"),
-    ({"x_train": zeros(0, 3), "y_train": zeros(0, 2)}, ValueError, "x_train must hold at least"),
-    ({"y_test": zeros(5, 2)}, ValueError, "^x_test and y_test must .* got 2 and 5"),
-    ({"x_test": zeros(2, 3).double()}, ValueError, "x_test must be like x_train, torch.float32 of"),
-    ({"x_test": zeros(2, 5)}, ValueError, r"of shape \(3,\), got torch.float32 of shape \(5,\)"),
-    ({"y_test": zeros(2, 1)}, ValueError, "^y_test must be like y_train"),
-    ({"epochs": 0}, ValueError, "^epochs must be at least 1, got 0"),
-    ({"epochs": 1.5}, TypeError, "^epochs must be a whole number, got 1.5"),
-    ({"eval_every": 0}, ValueError, "^eval_every must be at least 1, got 0"),
-    ({"batch_size": 32.0}, TypeError, "^batch_size must be a whole number, got 32.0"),
-    ({"optim": OTHER}, ValueError, "^optim must hold the model's parameters, got others"),
-    ({"optim": torch.optim.SGD}, ValueError, "^optim must hold the model's parameters"),
-    ({"optim": torch.optim.LBFGS([TRAINER.model.bias])}, ValueError, "^optim and .* got LBFGS"),
-    ({"scheduler": lr_scheduler.StepLR(OTHER, 1)}, ValueError, "^scheduler must step the trainer"),
-    ({"scheduler": "cosine"}, ValueError, "^scheduler must step the trainer's optim"),
-    ({"scheduler": lr_scheduler.ReduceLROnPlateau(TRAINER.optim)}, ValueError, "^optim and .*Red"),
-    ({"criterion": nn.MSELoss}, TypeError, "^criterion must be called .*, got a class; add"),
-    ({"checkpoint": "missing/run.pt"}, OSError, "^checkpoint must be .* got missing/run.pt$"),
-    ({"checkpoint": Path(__file__).parent}, OSError, "^checkpoint must be a file that can be"),
-]
+BROADCAST = r"^y must have the output's shape, "
+TARGETS = {
+    "column against row": (zeros(4, 1), zeros(4), BROADCAST + r"\(4, 1\), got \(4,\)"),
+    "row against column": (zeros(4), zeros(4, 1), r"\(4,\), got \(4, 1\), which .* broadcast"),
+    "table against row": (zeros(4, 3), zeros(4), BROADCAST + r"\(4, 3\), got \(4,\)"),
+    "classes for one score": (zeros(4, 1), zeros(4).long(), BROADCAST + r"\(4, 1\), got \(4,\)"),
+    "classes without places": (zeros(4, 3, 2), zeros(4).long(), BROADCAST + r"\(4, 3, 2\)"),
+}
 
 
-@pytest.mark.parametrize(("output", "y", "criterion", "message"), TARGETS)
-def test_targets_are_never_broadcast_and_losses_are_means(output, y, criterion, message):
-    trainer, x = trainer_of(nn.Linear(1, 1), criterion), zeros(4, 1)
-    tensor = torch.is_tensor(output)
-    trainer.model.register_forward_hook(lambda *call: output + call[2].sum() if tensor else output)
-    before = state_of(trainer.model)
-    for call in (trainer.evaluate, lambda x, y: trainer.fit(x, y, x, y, 1).batch_losses[0]):
-        if message is None:
-            assert pytest.approx(criterion(trainer.model(x), y).item()) == call(x, y)
-            continue
-        with pytest.raises((ValueError, TypeError), match=message):
-            call(x, y)
-        assert state_of(trainer.model) == before
+def train_on(output, y, criterion):
+    """Train a model that returns a fixed output."""
+
+    class Fixed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.zeros(()))
+
+        def forward(self, x):
+            return output + self.weight if isinstance(output, torch.Tensor) else output
+
+    trainer = make_trainer(Fixed(), criterion)
+    return trainer.fit(zeros(4, 3), y, zeros(4, 3), y, 1)
 
 
-@pytest.mark.parametrize(("wrong", "error", "message"), REFUSALS)
-def test_wrong_arguments_are_refused_before_anything_happens(wrong, error, message):
-    trainer = copy.copy(TRAINER)
-    data = zip(("x_train", "y_train", "x_test", "y_test"), pairs(4) + pairs(2), strict=True)
-    arguments = {**dict(data), "seed": 1, **wrong}
-    vars(trainer).update({k: arguments.pop(k) for k in ("optim", "criterion") if k in wrong})
-    before, drawn = state_of(trainer.model), torch.get_rng_state()
-    with pytest.raises(error, match=message):
-        trainer.fit(**arguments)
-    assert state_of(trainer.model) == before and trainer.model.training
-    assert torch.equal(torch.get_rng_state(), drawn)
+@pytest.mark.parametrize(("output", "y", "message"), TARGETS.values(), ids=TARGETS)
+def test_targets_that_the_loss_would_broadcast_are_refused(output, y, message):
+    with pytest.raises(ValueError, match=message):
+        train_on(output, y, nn.MSELoss())
 
 
-def at_line(number, act, run):
-    """Call ``run``, and ``act`` at one line, counted from 1, in the files that are traced."""
-    count = 0
-
-    def trace(frame, event, _):
-        nonlocal count
-        if event == "call" and not any(name in frame.f_code.co_filename for name in TRACED):
-            return None
-        if event == "line" and (count := count + 1) == number:
-            act()
-        return trace
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        return run(), count
-    finally:
-        sys.settrace(before)
+@pytest.mark.parametrize("places", [(), (2, 5)], ids=["one score a class", "scores of places"])
+def test_class_indices_are_accepted_for_scores(places):
+    history = train_on(zeros(4, 3, *places), zeros(4, *places).long(), nn.CrossEntropyLoss())
+    assert history.frame["test_loss"].tolist() == [pytest.approx(np.log(3), rel=0.1)]
 
 
-@pytest.mark.parametrize("seed", [5, None])
-def test_ctrl_c_at_any_line_keeps_the_weights_after_the_last_batch(seed, tmp_path, capsys):
-    """And a run that goes on from its checkpoint ends with the bits of one never interrupted."""
-    trainer, scheduler = noisy_trainer()
-    expected, drawn = [state_of(trainer.model)], torch.get_rng_state()
-    scheduler.step = lambda step=scheduler.step: step() or expected.append(state_of(trainer.model))
-    whole = noisy_fit(trainer, scheduler, seed=seed)
-    options = {"seed": seed, "checkpoint": tmp_path / "run.pt"}
-    _, lines = at_line(0, None, lambda: noisy_fit(*noisy_trainer(), **options))
-    noisy_fit(*noisy_trainer(), 1, seed=seed, checkpoint=(one := tmp_path / "one.pt"))
-    for number in (*range(1, lines * 9 // 10, lines // 20), *range(-2500, 0, 199)):
-        options["checkpoint"] = tmp_path / f"{number}.pt"
-        if number < 0:  # in a run that goes on after an epoch
-            options["checkpoint"].write_bytes(one.read_bytes())
-        run = trainer, scheduler = noisy_trainer()
-        act = [lambda: (ctrl_c(), ctrl_c()), ctrl_c][number % 2]  # one or two of them
-        try:
-            history, _ = at_line(abs(number), act, lambda run=run: noisy_fit(*run, **options))
-            assert history is trainer.history and history.interrupted > trainer.model.training
-            assert seed is None or torch.equal(torch.get_rng_state(), drawn)
-            last = f"interrupted after {len(history.batch_losses)} batches, which are kept"
-            assert capsys.readouterr().out.splitlines()[-1] == last
-        except KeyboardInterrupt:  # in the lines before the training
-            assert number < lines / 20
-        done = scheduler.last_epoch
-        assert trainer.history.batch_losses == whole.batch_losses[:done]
-        assert state_of(trainer.model) == expected[done] and not [*tmp_path.glob("*.part")]
-        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-        again, scheduler = noisy_trainer()
-        assert timeless(noisy_fit(again, scheduler, **options)) == timeless(whole)
-        assert state_of(again.model) == expected[9] and not again.history.interrupted
+def test_a_model_that_returns_no_tensor_is_refused():
+    with pytest.raises(TypeError, match=r"^model must return a tensor, or several, got dict"):
+        train_on({"image": 1}, zeros(4), nn.MSELoss())
 
 
-def test_a_handler_of_the_readers_own_is_obeyed_and_another_thread_trains_on():
-    (x, y), events = pairs(), []
-
-    def fit():
-        trainer = trainer_of(nn.Linear(3, 2), at_batch(lambda k: ctrl_c() if k == 2 else None))
-        events.append(len(trainer.fit(x, y, x, y, epochs=3).batch_losses))
-
-    thread = threading.Thread(target=fit)
-    with pytest.raises(KeyboardInterrupt):
-        thread.start()
-        thread.join()
-        time.sleep(1)
-    thread.join()
-    for handler in (signal.SIG_IGN, lambda *_: events.append("handled")):
-        signal.signal(signal.SIGINT, handler)
-        fit()
-        assert signal.getsignal(signal.SIGINT) is handler
-    assert events == [3, 3, "handled", 3]
-
-
-@pytest.mark.skipif(not hasattr(os, "fork") or torch.accelerator.is_available(), reason="it forks")
-@pytest.mark.filterwarnings("ignore:.*fork")
-def test_a_killed_run_ends_with_the_bits_of_one_never_killed(tmp_path, request):
-    def run(**options):
-        trainer, scheduler = noisy_trainer()
-        return timeless(noisy_fit(trainer, scheduler, 9, **options)), state_of(trainer.model)
-
-    threads = torch.get_num_threads()
-    request.addfinalizer(lambda: torch.set_num_threads(threads))
-    torch.set_num_threads(1)  # others would not come along into a fork
-    file, expected = tmp_path / "run.pt", run()
-    for number in (300, 5300, 5400, 7000, 5000, 9000):
-        if (child := os.fork()) == 0:
-            try:
-                signal.alarm(60)
-                at_line(number, lambda: os.kill(os.getpid(), 9), lambda: run(checkpoint=file))
-            finally:
-                os._exit(0)
-        assert os.waitpid(child, 0)[1] == signal.SIGKILL
-    assert file.exists() and run(checkpoint=file) == expected
-    assert list(tmp_path.iterdir()) == [file]
+NOT_A_MEAN = r"^criterion must return a tensor with one element, the mean of a batch, got "
 
 
 @pytest.mark.parametrize(
-    "schedule",
+    ("criterion", "message"),
     [
-        None,
-        lambda optim, *_: lr_scheduler.CosineAnnealingWarmRestarts(optim, 2, 2),
-        lambda optim, *_: lr_scheduler.LambdaLR(optim, lambda step: np.cos(step / 20)),
-        lr_scheduler.OneCycleLR,
+        (lambda output, y: (output - y).square(), NOT_A_MEAN + r"\(4, 3\)"),
+        (lambda output, y: 0.5, NOT_A_MEAN + "float"),
     ],
+    ids=["a loss for each pixel", "a number"],
 )
-def test_more_epochs_go_on_from_the_file(schedule, tmp_path, capsys, monkeypatch):
-    def fit(epochs, **options):
-        monkeypatch.chdir(tmp_path)
-        trainer, scheduler = noisy_trainer(None, partial(torch.optim.SGD, momentum=0.9), schedule)
-        history = noisy_fit(trainer, scheduler, epochs, seed=None, **options)
-        assert history.frame["seconds"].is_monotonic_increasing
-        if options:  # once more, with what the training has changed
-            monkeypatch.chdir(tmp_path)
-            again = noisy_fit(trainer, scheduler, epochs, seed=None, **options)
-            assert again.rows == history.rows
-        return timeless(history), state_of(trainer.model), torch.rand(1).item()
-
-    expected, options = fit(4), {"checkpoint": "run.pt", "batch_size": np.int64(4)}
-    fit(2, callback=lambda _: os.chdir("/"), **options)
-    assert fit(4, **options) == expected
-    assert "run.pt: going on after epoch 2\n" in capsys.readouterr().out
+def test_a_loss_that_is_no_mean_of_the_batch_is_refused(criterion, message):
+    with pytest.raises(ValueError, match=message):
+        train_on(zeros(4, 3), zeros(4, 3), criterion)
 
 
-def foreign(options=None, **parts):
-    trainer, scheduler = noisy_trainer(**parts)
-    return trainer, lambda f: noisy_fit(trainer, scheduler, 1, checkpoint=f, **options or {})
+def test_a_loss_that_sums_over_the_batch_is_refused():
+    with pytest.raises(ValueError, match=r'^criterion must return the mean .*reduction="sum"'):
+        make_trainer(nn.Linear(3, 2), nn.MSELoss(reduction="sum"))
 
 
-MODEL = noisy_trainer()[0].model
-CODE = type("Code", (), {"__reduce__": lambda _: (exec, ("raise SystemExit",))})()
-NONE = "^checkpoint must be a file of fit's, got .*run.pt, which cannot be read .*; choose another"
-THEIRS = "^checkpoint must belong to this training, got .*run.pt of another "
-FOREIGN = [
-    ({}, {"model": nn.Linear(3, 2)}, "model: Sequential .*, not Linear"),
-    ({}, {"model": nn.Sequential(*MODEL[:3], nn.Linear(4, 9))}, "model"),
-    ({}, {"model": copy.deepcopy(MODEL).double()}, "model"),
-    ({}, {"make": lambda p, lr: torch.optim.AdamW(p, 0.02)}, "optimizer: .*0.01.*0.02"),
-    ({}, {"make": torch.optim.Adam}, "optimizer: AdamW .*, not Adam "),
-    ({}, {"make": lambda p, lr: torch.optim.AdamW([{"params": p, "eps": 1}], lr)}, "optimizer"),
-    ({}, {"schedule": None}, "scheduler: OneCycleLR .*, not None"),
-    ({"schedule": None}, {}, "scheduler: None, not OneCycleLR"),
-    ({}, {"steps": 40}, "scheduler: .*40"),
-    ({}, {"options": {"rows": 11}}, r"data: \[10, 3\], not \[11, 3\]; choose another"),
-    ({}, {"options": {"batch_size": 5}}, "batch_size: 4, not 5"),
-    ({}, {"options": {"seed": 6}}, "seed: 5, not 6"),
-    (lambda file: torch.save(MODEL.state_dict(), file), {}, None),
-    (lambda file: torch.save({"settings": CODE}, file), {}, None),
-    (lambda file: (foreign()[1](file), os.truncate(file, 5000)), {}, None),
-]
+def test_a_loss_that_is_a_class_is_refused():
+    with pytest.raises(TypeError, match=r"^criterion must be called .* class MSELoss; .*MSELoss\("):
+        make_trainer(nn.Linear(3, 2), nn.MSELoss)
 
 
-@pytest.mark.parametrize(("theirs", "ours", "what"), FOREIGN)
-def test_the_file_of_something_else_is_refused_and_left_alone(theirs, ours, what, tmp_path):
-    write = theirs if callable(theirs) else foreign(**theirs)[1]
-    write(file := tmp_path / "run.pt")
-    content, (trainer, fit) = file.read_bytes(), foreign(**ours)
+REFUSED = {
+    "a list": ({"x_train": [0.0]}, TypeError, "^x_train must be a torch.Tensor, got list"),
+    "rows": ({"x_train": zeros(3, 3)}, ValueError, "^x_train and y_train must .* got 3 and 4"),
+    "no rows": (
+        {"x_train": zeros(0, 3), "y_train": zeros(0, 2)},
+        ValueError,
+        "x_train must hold at least",
+    ),
+    "test rows": ({"y_test": zeros(5, 2)}, ValueError, "^x_test and y_test must .* got 2 and 5"),
+    "test dtype": (
+        {"x_test": zeros(2, 3).double()},
+        ValueError,
+        "x_test must be like x_train, torch.float32 of",
+    ),
+    "test shape": (
+        {"x_test": zeros(2, 5)},
+        ValueError,
+        r"of shape \(3,\), got torch.float32 of shape \(5,\)",
+    ),
+    "test targets": ({"y_test": zeros(2, 1)}, ValueError, "^y_test must be like y_train"),
+    "no epochs": ({"epochs": 0}, ValueError, "^epochs must be at least 1, got 0"),
+    "half an epoch": ({"epochs": 1.5}, TypeError, "^epochs must be a whole number, got 1.5"),
+    "eval_every": ({"eval_every": 0}, ValueError, "^eval_every must be at least 1, got 0"),
+    "batch_size": ({"batch_size": True}, TypeError, "^batch_size must be a whole number, got True"),
+    "one callback": ({"callbacks": print}, TypeError, r"^callbacks must be a list .*=\[function\]"),
+    "no callable": ({"callbacks": ["stop"]}, TypeError, "^callbacks must be a list of functions"),
+}
+
+
+@pytest.mark.parametrize(("changes", "error", "message"), REFUSED.values(), ids=REFUSED)
+def test_fit_refuses_what_does_not_fit(changes, error, message):
+    arguments = {
+        "x_train": zeros(4, 3),
+        "y_train": zeros(4, 2),
+        "x_test": zeros(2, 3),
+        "y_test": zeros(2, 2),
+    }
+    trainer = make_trainer(nn.Linear(3, 2))
     before = state_of(trainer.model)
-    with pytest.raises(ValueError, match=THEIRS + what if what else NONE):
-        fit(file)
-    assert state_of(trainer.model) == before and trainer.model.training
-    assert file.read_bytes() == content and list(tmp_path.iterdir()) == [file]
+    with pytest.raises(error, match=message):
+        trainer.fit(**(arguments | changes))
+    assert state_of(trainer.model) == before
+
+
+def test_an_optimizer_of_another_model_is_refused():
+    x, y = make_pairs()
+    trainer = make_trainer(nn.Linear(3, 2))
+    trainer.model = nn.Linear(3, 2)
+    with pytest.raises(ValueError, match=r"^optim must hold the model's parameters"):
+        trainer.fit(x, y, x, y, 1)
+
+
+def test_a_schedule_of_another_optimizer_is_refused():
+    x, y = make_pairs()
+    other = make_trainer(nn.Linear(3, 2)).optim
+    scheduler = lr_scheduler.StepLR(other, 3)
+    with pytest.raises(ValueError, match=r"^scheduler must belong to the trainer's optimizer"):
+        make_trainer(nn.Linear(3, 2)).fit(x, y, x, y, 1, scheduler=scheduler)
+
+
+def test_optimizers_and_schedules_that_need_the_loss_are_refused():
+    x, y = make_pairs()
+    model = nn.Linear(3, 2)
+    trainer = PyTorchTrainer(model, torch.optim.LBFGS(model.parameters()), mse_loss)
+    with pytest.raises(ValueError, match=r"^optim and scheduler must step without the loss"):
+        trainer.fit(x, y, x, y, 1)
+    trainer = make_trainer(model)
+    plateau = lr_scheduler.ReduceLROnPlateau(trainer.optim)
+    with pytest.raises(ValueError, match=r"^optim and scheduler must step without the loss"):
+        trainer.fit(x, y, x, y, 1, scheduler=plateau)

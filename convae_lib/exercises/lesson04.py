@@ -74,7 +74,7 @@ def _(images, batch_size, steps):
     return math.ceil(images / batch_size)
 
 
-@epochs_needed.mistake("That is right for the embedded images and 1,000 steps. And for others?")
+@epochs_needed.mistake("That is right for the offline subset and 1,000 steps. And for others?")
 def _(images, batch_size, steps):
     return 15
 

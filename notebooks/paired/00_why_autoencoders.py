@@ -20,7 +20,7 @@ import sys
 
 if "google.colab" in sys.modules:  # installs the course; Colab keeps its own torch
     course = "git+https://github.com/YOUR_GITHUB_NAME/convae-course"
-    get_ipython().run_line_magic("pip", f"install --quiet --no-deps mlxtend pooch safetensors {course}")
+    get_ipython().run_line_magic("pip", f"install --quiet --no-deps pooch safetensors {course}")
 
 # %% [markdown]
 # ## Images without labels
@@ -50,14 +50,14 @@ assert train.shape[1:] == test.shape[1:] == (1, 28, 28)
 assert train.min() == test.min() == -1 and train.max() == test.max() == 1
 
 # %% [markdown]
-# The source is `mnist` if all 70,000 images were found or downloaded, and `embedded` if there was no
-# network: then 5,000 real MNIST images that came with the installation serve, and every lesson works the
-# same. Pixels run from −1 (black) to 1 (white). Test images stay apart: nothing is learned from them.
+# The source is `mnist` if all 70,000 images were found or downloaded, and `offline` if there was no
+# network: then the *offline subset* is used, 5,000 real MNIST images that come with the package, and every lesson
+# works the same. Pixels run from −1 (black) to 1 (white). Test images stay apart: nothing is learned from them.
 #
 # Here is where we are going, with a network that lesson 08 builds.
 
 # %% tags=["hide-input"]
-network = load_pretrained("better")
+network = load_pretrained("residual")
 image = test[data.test_labels == 2][:1]  # (1, 1, 28, 28)
 drawn, code = reconstruct(network, image)  # (1, 1, 28, 28), (1, 28)
 

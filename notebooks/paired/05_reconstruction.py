@@ -20,7 +20,7 @@ import sys
 
 if "google.colab" in sys.modules:  # installs the course; Colab keeps its own torch
     course = "git+https://github.com/YOUR_GITHUB_NAME/convae-course"
-    get_ipython().run_line_magic("pip", f"install --quiet --no-deps mlxtend pooch safetensors {course}")
+    get_ipython().run_line_magic("pip", f"install --quiet --no-deps pooch safetensors {course}")
 
 # %% [markdown]
 # `load_pretrained("lesson")` is a network trained by lesson 04's recipe, that of the [source
@@ -46,7 +46,7 @@ from convae_lib import reconstruct, reconstruction_error, show_reconstructions
 # %% tags=["nbval-ignore-output"]
 data = load_mnist()
 train, test, labels = data.train_images, data.test_images, data.test_labels
-model, pca = load_pretrained("lesson"), pca_baseline(train, code_size=28)
+model, pca = load_pretrained("lesson"), pca_baseline(train, hidden_dim=28)
 
 by_network, codes = reconstruct(model, test)  # (N, 1, 28, 28), (N, 28)
 by_pca, pca_codes = reconstruct(pca, test)
@@ -369,10 +369,6 @@ def rounded(codes, low, high, bits):
     return low + (position * steps).round() / steps * (high - low)
 
 
-def decode_pca(codes):
-    return pca.mean + (codes @ pca.components).unflatten(1, (1, 28, 28))
-
-
 three = torch.tensor([-0.93, 0.08, 0.61])
 for b in (1, 2, 4):
     print(f"{b} bits:", [f"{number:+.2f}" for number in rounded(three, -1, 1, b)])
@@ -385,7 +381,7 @@ guess = None  # your number
 
 seen = {name: reconstruct(autoencoder, train[:4000])[1] for name, autoencoder in (("network", model), ("PCA-28", pca))}
 ranges = {name: (z.amin(dim=0), z.amax(dim=0)) for name, z in seen.items()}
-decoders = {"network": model.decoder, "PCA-28": decode_pca}
+decoders = {"network": model.decoder, "PCA-28": pca.decoder}
 bits, some = [1, 2, 3, 4, 6, 8, 32], test[:2000]
 by_bits = pd.DataFrame(index=pd.Index(bits, name="bits"), columns=[*errors], dtype=float)
 for name, z in {"network": codes, "PCA-28": pca_codes}.items():

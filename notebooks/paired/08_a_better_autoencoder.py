@@ -10,7 +10,7 @@
 #
 # - build a residual autoencoder from patches, a shortcut and sub-pixel upsampling;
 # - change one thing at a time, and put rivals of equal time and size beside the result;
-# - find out which part of a network holds it back, and build one that looks twice.
+# - find out which part of a network holds it back, and build one that encodes in two steps.
 #
 # *Before you start:* [07 · Probing the code](07_probing_the_code.ipynb), and lesson 04 for the recipe that is mended here.
 # *Time:* one minute on two cores. *Next:* [09 · Denoising and anomalies](09_denoising_and_anomalies.ipynb)
@@ -20,7 +20,7 @@ import sys
 
 if "google.colab" in sys.modules:  # installs the course; Colab keeps its own torch
     course = "git+https://github.com/YOUR_GITHUB_NAME/convae-course"
-    get_ipython().run_line_magic("pip", f"install --quiet --no-deps mlxtend pooch safetensors {course}")
+    get_ipython().run_line_magic("pip", f"install --quiet --no-deps pooch safetensors {course}")
 
 # %% [markdown]
 # Lesson 04 left an autoencoder that beat PCA-28 by little. Same images, same 28 numbers, no more parameters: this lesson brings
@@ -41,8 +41,8 @@ from torch import nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 from torch.utils.flop_counter import FlopCounterMode
 
-from convae_lib import Autoencoder, PyTorchTrainer, ResidualAutoencoder
-from convae_lib import ResidualDecoder, ResidualEncoder, SecondLook, load_mnist, load_pretrained
+from convae_lib import Autoencoder, IterativeAutoencoder, PyTorchTrainer, ResidualAutoencoder
+from convae_lib import ResidualDecoder, ResidualEncoder, load_mnist, load_pretrained
 from convae_lib import mean_error, pca_baseline, reconstruct, reconstruction_error
 from convae_lib import show_reconstructions
 
@@ -62,7 +62,7 @@ assert 10.9 < len(train) / len(validation) < 11.1
 # %% [markdown]
 # ## Patches
 #
-# The lesson's network filters the full 28 × 28 pixels in every layer, with few channels. The better one looks once, through
+# The lesson's network filters the full 28 × 28 pixels in every layer, with few channels. The *residual* network begins with
 # a convolution with 4 × 4 filters that moves four pixels at a time. It cuts the image into 7 × 7 patches that do not
 # overlap, and describes each by 32 numbers. That is one matrix for all patches:
 
@@ -226,7 +226,7 @@ assert 1e-4 < change < 0.02
 # ## One change at a time
 #
 # Training every variant with three seeds takes the better part of two hours, so these results are stored, each with its date and machine.
-# `make bench` remakes them; the recipes are in `benchmarks/recipes.py`.
+# `make bench` remakes them; the recipes are in `tools/recipes.py`.
 
 # %%
 results = Path("../benchmarks/results")
@@ -294,7 +294,7 @@ ax.set_xticks([0.01, 0.02, 0.04, 0.08], ["0.01", "0.02", "0.04", "0.08"])
 ax.minorticks_off()
 ax.invert_yaxis()
 ax.set(xlabel="mean squared error on validation images (logarithmic)")
-ax.set_title("From the source lesson's recipe to a sixth of its error, and a look further")
+ax.set_title("From the source lesson's recipe to a sixth of its error, and a step further")
 plt.show()
 
 # %% [markdown]
@@ -308,7 +308,7 @@ plt.show()
 # - *Patience.* Four epochs in place of one, then forty-nine, which patches made affordable. Larger batches and bfloat16 leave the error, and save seconds. The
 #   layer of 84 takes off three percent and more than doubles the parameters: a network of 131,564 is nearly as good.
 #
-# The last row, `second look`, has a section of its own.
+# The last row, `iterative`, has a section of its own.
 
 # %%
 gains = 1 - steps / steps.shift()
@@ -321,7 +321,7 @@ print("in each seed:", *by_seed.idxmax())
 # ## A row, checked
 #
 # Stored numbers ask for trust. Here is one of them again, in front of you: the row *residual block*, one epoch, seed 0.
-# It takes some ten seconds. With the embedded images, we take as many steps over fewer images. What the trainer calls *test* is
+# It takes some ten seconds. With the offline subset, we take as many steps over fewer images. What the trainer calls *test* is
 # our validation part.
 
 # %% tags=["nbval-ignore-output"]
@@ -350,23 +350,23 @@ assert reached < 0.04 and (data.source != "mnist" or abs(reached / stored - 1) <
 # ## Rivals
 #
 # Is it the network, or only the time that it was given? Three rivals were trained in the same way, AdamW and one cycle, each at a rate
-# chosen for it. The *lesson's* own network, with GELU and a linear code, seven epochs, about the better one's time. A *dense* one,
+# chosen for it. The *lesson's* own network, with GELU and a linear code, seven epochs, about the residual network's time. A *dense* one,
 # 784-1000-500-250-28 and back, the shape of Hinton and Salakhutdinov (2006), who trained it layer by layer first; first weights of the right
 # size make that unnecessary. And a residual one with *ten times the parameters*: 64 channels, dense layers of 512.
 #
-# *Predict* their order, and where the better network, `hidden layer`, stands in it.
+# *Predict* their order, and where the residual network, `hidden layer`, stands in it.
 
 # %%
-guess = None  # "lesson's", "dense", "large", "better", from the smallest error to the largest
+guess = None  # "lesson's", "dense", "large", "residual", from the smallest error to the largest
 
-rivals = [*runs.loc[runs["study"] == "rival", "name"].unique(), "hidden layer", "second look"]
+rivals = [*runs.loc[runs["study"] == "rival", "name"].unique(), "hidden layer", "iterative"]
 models = summary(runs)
 models.loc[rivals].sort_values("error").round({"error": 4, "spread": 5, "seconds": 0})
 
 # %% tags=["hide-input"]
 figure, axes = plt.subplots(1, 2, figsize=(10, 4.4), sharey=True, layout="constrained")
 for ax, cost in zip(axes, ("seconds", "parameters"), strict=True):
-    path = ablation.drop(index=["hidden layer", "second look"])
+    path = ablation.drop(index=["hidden layer", "iterative"])
     ax.plot(path[cost], path["error"], "o", color="0.75", label="the other rows")
     for name, style in zip(rivals, ("sC1", "DC3", "^C2", "oC0", "PC0"), strict=True):
         ax.plot(models.loc[name, cost], models.loc[name, "error"], style, ms=8, label=name)
@@ -387,9 +387,9 @@ figure.suptitle("Neither seconds nor parameters decide: at equal cost, errors di
 plt.show()
 
 # %% [markdown]
-# Time explains most of the way, and not all. Trained as long, the lesson's network comes to a fifth above the better one, with as many
+# Time explains most of the way, and not all. Trained as long, the lesson's network comes to a fifth above the residual one, with as many
 # parameters: its error had been a matter of training more than of layers. The dense network has nine times as many, and
-# ends behind even the lesson's. Ten times the parameters buy a few percent. What buys more is the *second look*, with 512 parameters more.
+# ends behind even the lesson's. Ten times the parameters buy a few percent. What buys more is the second step of `iterative`, with 512 parameters more.
 #
 # ## How many numbers?
 #
@@ -432,24 +432,24 @@ plt.show()
 # %% [markdown]
 # Follow a dotted line: eight numbers from the network redraw digits as well as nearly forty of PCA's, 28 as well as nearly a hundred.
 # PCA's error shrinks steadily, each new direction adding a little. The network's falls steeply, then flattens; but every size
-# had two epochs only, and the better network's 28 after forty-nine do better than 64 after two. So is it the code that is short, or something else?
+# had two epochs only, and the residual network's 28 after forty-nine do better than 64 after two. So is it the code that is short, or something else?
 #
 # ## Look
 #
-# Numbers aside, what do you see? Ten test images in order of the error of the *better* network, from its best to its worst, which stands at the right.
+# Numbers aside, what do you see? Ten test images in order of the error of the *residual* network, from its best to its worst, which stands at the right.
 
-# %% tags=["figure-better"]
+# %% tags=["figure-residual"]
 contenders = {
     "PCA-28": pca_baseline(train),
     "lesson": load_pretrained("lesson"),
-    "better": load_pretrained("better"),
+    "residual": load_pretrained("residual"),
 }
 rows, errors = {}, {}
 for name, model in contenders.items():
     rows[name], _ = reconstruct(model, test)
     errors[name] = reconstruction_error(test, rows[name])
 
-order = errors["better"].argsort()
+order = errors["residual"].argsort()
 chosen = order[torch.linspace(0, len(test) - 1, 10).long()]
 ax = show_reconstructions({"original": test[chosen]} | {name: r[chosen] for name, r in rows.items()})
 ax.set_title("All three had 28 numbers per image")
@@ -461,16 +461,16 @@ thirty = mean_error(pca_baseline(data.train_images, 30), test) * per_image
 print(f"PCA, 30 numbers: {thirty:.2f} here, 13.87 in 2006; their deep autoencoder: 3.00")
 mean = {name: error.mean().item() * per_image for name, error in errors.items()}
 print("here, 28 numbers:", {name: round(error, 2) for name, error in mean.items()})
-assert mean["better"] < 3 and mean["better"] < mean["lesson"] / 5
-assert (errors["better"] < errors["PCA-28"]).float().mean() > 0.97
+assert mean["residual"] < 3 and mean["residual"] < mean["lesson"] / 5
+assert (errors["residual"] < errors["PCA-28"]).float().mean() > 0.97
 if data.source == "mnist":
     assert abs(thirty - 13.87) < 0.02
 
 # %% [markdown]
 # (A sum over the pixels in [0, 1] was the unit of 2006. PCA with 30 numbers gives their figure within two hundredths: same images, same error.)
 # PCA surrounds its strokes with a grey haze, since a sum of 28 fixed images cannot be crisp. The lesson's network has less haze, but loses strokes
-# and invents blobs. The better one returns most digits as they were, a little smoothed; at the right end it too gives up an
-# unusual stroke. (The shipped networks saw 59,000 training images, the lesson's once, the better one forty-nine times.)
+# and invents blobs. The residual one returns most digits as they were, a little smoothed; at the right end it too gives up an
+# unusual stroke. (The shipped networks saw 59,000 training images, the lesson's once, the residual one forty-nine times.)
 #
 # ## The bottleneck
 #
@@ -499,14 +499,14 @@ def improve(decoder, images, codes, steps, rate=0.03):
 # ahead before it steps; the rate falls to zero like a cosine. A thousand test images will do, and the clock runs along.
 
 # %% tags=["nbval-ignore-output"]
-better, few = contenders["better"], test[:1000]
-codes = {0: reconstruct(better, few)[1]}
+residual_network, few = contenders["residual"], test[:1000]
+codes = {0: reconstruct(residual_network, few)[1]}
 start = perf_counter()
-codes[20] = improve(better.decoder, few, codes[0], steps=20)
+codes[20] = improve(residual_network.decoder, few, codes[0], steps=20)
 milliseconds = 1000 * (perf_counter() - start) / len(few)
-codes[2] = improve(better.decoder, few, codes[0], steps=2)
+codes[2] = improve(residual_network.decoder, few, codes[0], steps=2)
 with torch.inference_mode():
-    drawn = {steps: better.decoder(codes[steps]) for steps in (0, 2, 20)}
+    drawn = {steps: residual_network.decoder(codes[steps]) for steps in (0, 2, 20)}
 error = {steps: reconstruction_error(few, images).mean().item() for steps, images in drawn.items()}
 print({steps: round(value, 4) for steps, value in error.items()}, f"{milliseconds:.1f} ms an image")
 print(f"twenty steps: {1 - error[20] / error[0]:.0%} less; your guess: {guess}")
@@ -530,14 +530,14 @@ plt.show()
 # cannot see, and rounds off what is unusual. This is called the *amortisation gap*: one function for all images does worse than a search for
 # each. A third of the error was neither the 28 numbers' nor the decoder's. It was the way in.
 #
-# ## A second look
+# ## Iterative inference: encoding in two steps
 #
-# Gradient steps know what an encoder does not: what the decoder made of the first code. So let an encoder see that. It looks at the image *and*
-# at what the first reconstruction missed, as two channels, and adds to the code. One encoder can do both looks: at the first, the code is zero,
-# and what is missed is the image less what the decoder draws from zero. Nothing is new but a second input channel.
+# Gradient steps use something that the encoder does not have: what the decoder made of the first code. So give it to an encoder. Its input is the image *and*
+# the residual of the reconstruction, image minus reconstruction, as two channels. Its output is added to the code. The same encoder can take both steps: in the first,
+# the code is zero, and the residual is the image minus what the decoder makes of zero. Nothing is new but a second input channel.
 
 # %%
-class TwoLooks(nn.Module):
+class TwoSteps(nn.Module):
     def __init__(self):
         super().__init__()
         self.encoder = ResidualEncoder(28, image_shape=(2, 28, 28))
@@ -546,42 +546,42 @@ class TwoLooks(nn.Module):
     def forward(self, x):  # (N, 1, 28, 28)
         code = torch.zeros(1, 28)
         for _ in range(2):
-            missed = x - self.decoder(code)  # (N, 1, 28, 28)
-            code = code + self.encoder(torch.cat([x, missed], dim=1))  # (N, 28)
+            residual = x - self.decoder(code)  # (N, 1, 28, 28)
+            code = code + self.encoder(torch.cat([x, residual], dim=1))  # (N, 28)
         return self.decoder(code), code
 
 
 # %%
-by_hand, second_look = TwoLooks().eval(), load_pretrained("second_look")
-by_hand.load_state_dict(second_look.state_dict())
+by_hand, iterative = TwoSteps().eval(), load_pretrained("iterative")
+by_hand.load_state_dict(iterative.state_dict())
 with torch.inference_mode():
-    for ours, library in zip(by_hand(few), second_look(few), strict=True):
+    for ours, library in zip(by_hand(few), iterative(few), strict=True):
         assert torch.allclose(ours, library, atol=1e-5)
-for network in (Autoencoder(), ResidualAutoencoder(), SecondLook()):
-    print(f"{type(network).__name__:<20}{sum(p.numel() for p in network.parameters()):>9,} parameters")
+for network in (Autoencoder(), ResidualAutoencoder(), IterativeAutoencoder()):
+    print(f"{type(network).__name__:<21}{sum(p.numel() for p in network.parameters()):>9,} parameters")
 
 # %% [markdown]
-# The same as the library's, with 512 parameters more than the better network: filters for the second channel. It was trained like the better one, for
-# 24 epochs, since a step takes two and a half times as long. *Predict:* it has always looked twice. What will a third look do, and a fourth?
+# The same as the library's, with 512 parameters more than the residual network: filters for the second channel. It was trained like the residual network, for
+# 24 epochs, since a training step takes two and a half times as long. *Predict:* it was trained with two encoding steps. What will a third step do, and a fourth?
 
 # %% tags=["nbval-ignore-output"]
-guess = None  # your error after three looks
+guess = None  # your error after three steps
 
-looks = {}
-for many in (1, 3, 4, 2):
-    second_look.looks = many
-    looks[many] = mean_error(second_look, test)
-print({many: round(error, 4) for many, error in sorted(looks.items())}, "| your guess:", guess)
-assert looks[2] < 0.9 * errors["better"].mean() < 0.9 * looks[1] and looks[3] < looks[2]
+after = {}  # errors by the number of steps
+for n_steps in (1, 3, 4, 2):
+    iterative.n_steps = n_steps
+    after[n_steps] = mean_error(iterative, test)
+print({n_steps: round(error, 4) for n_steps, error in sorted(after.items())}, "| your guess:", guess)
+assert after[2] < 0.9 * errors["residual"].mean() < 0.9 * after[1] and after[3] < after[2]
 
 # %% [markdown]
-# One look alone is worse than the better network's: the first look is free to be rough, since another follows. A third look, never practised, still finds
-# something. And both ideas add up. Here are all of them, stored, the mean of three trained networks on all
+# After one step alone the error is larger than the residual network's: the first step is free to be rough, since another follows. A third step, which was never trained, still
+# makes the error a little smaller. And both ideas add up. Here are all of them, stored, the mean of three trained networks on all
 # test images, with the milliseconds that an image takes, in batches of 500:
 
 # %%
 bottleneck = pd.read_csv(f"{results}/bottleneck.csv")
-by_steps = bottleneck.replace("hidden layer", "better").groupby(["steps", "network"])
+by_steps = bottleneck.replace("hidden layer", "residual").groupby(["steps", "network"])
 print(f"largest standard deviation over seeds: {by_steps['test_error'].std().max():.5f}")
 rates = tried.dropna(subset="steps").pivot(index="name", columns="lr", values="validation_error")
 print("20 steps on validation images, by rate:", rates.round(4).to_dict("index"))
@@ -589,7 +589,7 @@ table = by_steps.agg({"test_error": "mean", "milliseconds": "median"}).unstack()
 table.round({column: 4 if column[0] == "test_error" else 2 for column in table})
 
 # %% [markdown]
-# Read it as prices. One pass takes a thirtieth of a millisecond, and leaves 0.012. A second look doubles the time and takes off a sixth. Two gradient steps on
+# Read it as prices. One pass takes a thirtieth of a millisecond, and leaves 0.012. A second encoding step doubles the time and takes off a sixth. Two gradient steps on
 # top cost three times one pass, twenty some twenty times, for 0.008. The steps' rate was chosen on validation images.
 
 # %% [markdown]
@@ -697,7 +697,7 @@ ex.progress()
 #   autoencoder whose error of 3.00 per image is the mark here, and its PCA comparison.
 # - K. He et al., "Identity mappings in deep residual networks", *ECCV* (2016): why the shortcut should be clean.
 # - C. Cremer, X. Li and D. Duvenaud, "Inference suboptimality in variational autoencoders", *ICML* (2018): the amortisation gap.
-# - J. Marino, Y. Yue and S. Mandt, "Iterative amortized inference", *ICML* (2018): encoders that look again.
+# - J. Marino, Y. Yue and S. Mandt, "Iterative amortized inference", *ICML* (2018): encoders that refine their latent vector step by step.
 # - W. Shi et al., "Real-time single image and video super-resolution using an efficient sub-pixel convolutional neural
 #   network", *CVPR* (2016).
 # - L. Smith and N. Topin, "Super-convergence: very fast training of neural networks using large learning rates" (2018): one cycle.

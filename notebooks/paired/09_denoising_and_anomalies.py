@@ -21,7 +21,7 @@ import sys
 
 if "google.colab" in sys.modules:  # installs the course; Colab keeps its own torch
     course = "git+https://github.com/YOUR_GITHUB_NAME/convae-course"
-    get_ipython().run_line_magic("pip", f"install --quiet --no-deps mlxtend pooch safetensors {course}")
+    get_ipython().run_line_magic("pip", f"install --quiet --no-deps pooch safetensors {course}")
 
 # %% [markdown]
 # In lesson 08 a network looked at what it had missed, and encoded that. This lesson takes the missed part seriously. Two promises are made of it
@@ -216,7 +216,7 @@ class Spoiled(nn.Module):
 
 
 # %% [markdown]
-# The trainer goes on giving it clean images, and asking for them. For both ways we start from the weights of lesson 08's network, `load_pretrained("better")`,
+# The trainer goes on giving it clean images, and asking for them. For both ways we start from the weights of lesson 08's network, `load_pretrained("residual")`,
 # which has seen clean images only (most of our validation images among them: for it, only the test set is new). Batches of 64, one cycle, AdamW.
 #
 # First five hundred images, twenty times each, with noise of σ = ½. *Predict:* which way has the smaller *training* error, one noisy copy or fresh noise? And
@@ -242,9 +242,9 @@ halfway = partial(add_noise, strength=0.5)
 five_hundred, pair = train[:500], (noisy_some[0.5], some)
 torch.manual_seed(0)
 ways = {
-    "one copy": learn(load_pretrained("better"), halfway(five_hundred), five_hundred, *pair, 20, 2e-3),
+    "one copy": learn(load_pretrained("residual"), halfway(five_hundred), five_hundred, *pair, 20, 2e-3),
     "fresh": learn(
-        Spoiled(load_pretrained("better"), halfway), five_hundred, five_hundred, *pair, 20, 2e-3
+        Spoiled(load_pretrained("residual"), halfway), five_hundred, five_hundred, *pair, 20, 2e-3
     ),
 }
 display(pd.DataFrame(ways).T[["train_loss", "test_loss"]].round(4))
@@ -256,16 +256,16 @@ assert ways["one copy"]["test_loss"] > 1.08 * ways["fresh"]["test_loss"]
 # One copy is learned by heart, noise and all: its training error is less than half, its validation error (`test_loss`) a sixth larger. Fresh noise never runs
 # out. Five hundred digits do: even so its validation error is far above its training error.
 #
-# Now all training images, once, with fresh noise (with the embedded images as many steps). It takes ten seconds. *Predict* the decibels, and
+# Now all training images, once, with fresh noise (with the offline subset as many steps). It takes ten seconds. *Predict* the decibels, and
 # say what no training on noise at all would give: the network as lesson 08 left it.
 
 # %% tags=["nbval-ignore-output"]
 guess = None  # your two numbers, after training with noise and without
 
-better, passes = load_pretrained("better"), math.ceil(55_000 / len(train))  # one, on all of MNIST
-denoiser = Spoiled(load_pretrained("better"), halfway)
+residual_network, passes = load_pretrained("residual"), math.ceil(55_000 / len(train))  # one, on all of MNIST
+denoiser = Spoiled(load_pretrained("residual"), halfway)
 learn(denoiser, train, train, *pair, passes, 2e-3)
-restored["clean images only"] = reconstruct(better, noisy[0.5])[0]
+restored["clean images only"] = reconstruct(residual_network, noisy[0.5])[0]
 restored["network"] = reconstruct(denoiser, noisy[0.5])[0]
 at_half = pd.Series({name: psnr(few, images) for name, images in restored.items()})
 display(at_half.round(1).to_frame("dB at σ = 0.5"))
@@ -401,7 +401,7 @@ def in_the_gaps(images, filled, mask):
 # %% tags=["nbval-ignore-output"]
 guess = None  # your number of decibels
 
-filler = Spoiled(load_pretrained("better"), partial(hide, count=24))
+filler = Spoiled(load_pretrained("residual"), partial(hide, count=24))
 asked = few[:500]
 masks = {count: visible(asked, count, torch.Generator().manual_seed(0)) for count in (12, 24, 36)}
 others = {count: visible(some, count, torch.Generator().manual_seed(1)) for count in masks}

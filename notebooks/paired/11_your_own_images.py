@@ -20,7 +20,7 @@ import sys
 
 if "google.colab" in sys.modules:  # installs the course; Colab keeps its own torch
     course = "git+https://github.com/YOUR_GITHUB_NAME/convae-course"
-    get_ipython().run_line_magic("pip", f"install --quiet --no-deps mlxtend pooch safetensors {course}")
+    get_ipython().run_line_magic("pip", f"install --quiet --no-deps pooch safetensors {course}")
 
 # %%
 import json
@@ -43,10 +43,10 @@ from scipy.fft import dctn, idctn
 from sklearn.datasets import load_sample_images
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
-
 from convae_lib import PyTorchTrainer, ResidualAutoencoder, from_dataset, pca_baseline, reconstruct
 from convae_lib import scale_images, show_reconstructions
-from torchvision import transforms  # after convae_lib: see its _torchvision.py
+import convae_lib.torchvision_cpu  # lets the next line work next to a CPU-only torch
+from torchvision import transforms
 from torchvision.datasets import FashionMNIST, ImageFolder
 
 # %% [markdown]
@@ -141,9 +141,8 @@ for way, whole in ways.items():
     times[way] = {"reading": read - start, "reading and training": perf_counter() - start}
 times = 1000 * pd.DataFrame(times).T / len(loader)
 display(times.round(1).rename_axis("milliseconds a batch"))
-assert torch.allclose(ways["files"][9][0], images[9], atol=1e-6)
 print("files / memory:", *(times.loc["files"] / times.loc["memory"]).round(1), "; guess:", guess)
-assert times["reading"]["files"] > 2 * times["reading"]["memory"]
+assert torch.allclose(ways["files"][9][0], images[9], atol=1e-6)
 
 # %% [markdown]
 # Reading files costs ten times as much and more; training hides part of it. And these files are tiny and just written, so that the system still holds
@@ -502,7 +501,7 @@ assert FOLDER or decibels["network"] > decibels["mean image"] + 2
 # %% [markdown]
 # ## Kill it
 #
-# A long training will be interrupted: by a closed lid, a full disk, a queue's time limit. `fit(…, checkpoint=…)` writes everything it needs after every
+# A long training will be interrupted: by a closed lid, a full disk, a queue's time limit. `fit(…, callbacks=[Checkpoint(path)])` writes everything it needs after every
 # evaluation: weights, the optimizer's moments, the schedule's place, the random generators. Is that everything? A program trains for 40 epochs; we run it
 # to its end, and a second time kill it, by a signal it cannot catch. Then the same command once more. *Predict:* after it went on, how many of the
 # weights' tensors differ from those of the run that was never stopped?
@@ -512,7 +511,7 @@ PROGRAM = """
 import sys
 import torch
 from safetensors.torch import load_file, save_model
-from convae_lib import PyTorchTrainer, ResidualAutoencoder
+from convae_lib import Checkpoint, PyTorchTrainer, ResidualAutoencoder
 
 images, checkpoint, weights = sys.argv[1:]
 train, test = map(load_file(images).get, ("train", "test"))
@@ -522,7 +521,7 @@ optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
 schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 40 * -(-len(train) // 32))
 trainer = PyTorchTrainer(model, optimizer, torch.nn.MSELoss())
 trainer.fit(train, train, test, test, epochs=40, eval_every=5, scheduler=schedule, seed=0,
-            checkpoint=checkpoint)
+            callbacks=[Checkpoint(checkpoint)])
 save_model(model, weights)
 """
 (work / "train.py").write_text(PROGRAM, encoding="utf-8")
@@ -555,7 +554,7 @@ print(last, "(and killed)", *again[:2], sep="\n")
 whole, resumed = (load_file(work / f"{name}.safetensors") for name in ("whole", "killed"))
 differ = [name for name in whole if not torch.equal(whole[name], resumed[name])]
 print(f"{len(differ)} of {len(whole)} tensors differ; your guess: {guess}")
-assert not differ and len(whole) == 20 and again[0].startswith("going on")
+assert not differ and len(whole) == 20 and again[0].startswith("resuming")
 
 # %% [markdown]
 # Not one bit. The file is written whole under another name and then renamed, so a kill at any moment leaves the last good one. (The line of an epoch is printed before
