@@ -266,11 +266,9 @@ class PyTorchTrainer:
             x_train, y_train, x_test, y_test, epochs, batch_size, scheduler, seed
         )
 
-        device = device_of(self.model)
-        n_batches = math.ceil(len(x_train) / batch_size)
         self.stop = False
         self.history = history = History()
-        with seeded(seed, device):
+        with seeded(seed, device_of(self.model)):
             for callback in callbacks:
                 if hasattr(callback, "start"):
                     callback.start(self, arguments)
@@ -280,22 +278,11 @@ class PyTorchTrainer:
                     if self.should_stop():
                         break
                     start = time.perf_counter()
-                    self.model.train()
-                    x_shuffled, y_shuffled = self.shuffle(x_train, y_train)
-                    batches: Iterable[Pair]
-                    batches = self._generate_batches(x_shuffled, y_shuffled, batch_size)
-                    if self.verbose:
-                        batches = tqdm(batches, f"epoch {epoch}", n_batches, leave=False)
-                    total_loss = 0.0
-                    for x, y in batches:
-                        loss = self.train_step(x.to(device), y.to(device))
-                        total_loss += loss * len(x)
-                        history.batch_losses.append(loss)
-                        if scheduler is not None:
-                            scheduler.step()
+                    train_loss = self.train_epoch(
+                        x_train, y_train, batch_size, scheduler, f"epoch {epoch}"
+                    )
                     seconds += time.perf_counter() - start
                     if epoch % eval_every == 0 or epoch == epochs:
-                        train_loss = total_loss / len(x_train)
                         test_loss = self.evaluate(x_test, y_test)
                         history.add(epoch, seconds, train_loss, test_loss)
                         if self.verbose:
@@ -315,6 +302,48 @@ class PyTorchTrainer:
                 if hasattr(callback, "finish"):
                     callback.finish(self)
         return history
+
+    def train_epoch(
+        self,
+        x_train: Tensor,
+        y_train: Tensor,
+        batch_size: int,
+        scheduler: LRScheduler | None = None,
+        title: str = "epoch",
+    ) -> float:
+        """Take one step on every batch, in a new random order.
+
+        Parameters
+        ----------
+        x_train, y_train : Tensor
+            Training examples and targets (N, ...).
+        batch_size : int
+            Number of examples in a batch.
+        scheduler : LRScheduler, optional
+            Stepped after every batch.
+        title : str
+            Shown next to the progress bar.
+
+        Returns
+        -------
+        float
+            The mean loss of all examples, each measured before the step on its batch.
+        """
+        device = device_of(self.model)
+        self.model.train()
+        x_shuffled, y_shuffled = self.shuffle(x_train, y_train)
+        batches: Iterable[Pair] = self._generate_batches(x_shuffled, y_shuffled, batch_size)
+        if self.verbose:
+            n_batches = math.ceil(len(x_train) / batch_size)
+            batches = tqdm(batches, title, n_batches, leave=False)
+        total_loss = 0.0
+        for x, y in batches:
+            loss = self.train_step(x.to(device), y.to(device))
+            total_loss += loss * len(x)
+            self.history.batch_losses.append(loss)
+            if scheduler is not None:
+                scheduler.step()
+        return total_loss / len(x_train)
 
     def train_step(self, x: Tensor, y: Tensor) -> float:
         """Take one optimization step on a batch and return the loss before the step.

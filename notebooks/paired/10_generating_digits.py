@@ -28,6 +28,7 @@ if "google.colab" in sys.modules:  # installs the course; Colab keeps its own to
 
 # %%
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -60,6 +61,7 @@ fresh_labels, train_labels = data.train_labels[order[:1000]], data.train_labels[
 real, real_labels = data.test_images[rows[:1000]], data.test_labels[rows[:1000]]
 print(data)
 assert len(train) + len(fresh) == len(data.train_images) and len(real) == 1000
+data = replace(data, train_images=fresh, train_labels=fresh_labels)  # train is a copy: memory
 
 # %% [markdown]
 # ## Between
