@@ -4,7 +4,6 @@ import numbers
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import ArrayLike, NDArray
 
@@ -101,6 +100,8 @@ def as_table(values: Any, name: str, rows: int | None = None) -> NDArray[Any]:
 
 def as_labels(values: Any, name: str, rows: int) -> NDArray[Any]:
     """Return the values as an array (rows,) of labels, or raise a clear error."""
+    import pandas as pd  # takes half a second, which others need not wait
+
     labels = as_array(values)
     if labels.shape != (rows,):
         raise ValueError(f"{name} must have shape ({rows},), one for each row, got {labels.shape}")

@@ -1,19 +1,13 @@
 """Study latent vectors: t-SNE embeddings, how far to trust them, and probes.
 
-Each row of a table of latent vectors ("codes") describes one image.
+Each row of a table of latent vectors ("codes") describes one image. The functions import
+scikit-learn when they are called, because that takes about a second.
 """
 
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
-from sklearn.cluster import KMeans
-from sklearn.linear_model import LogisticRegression
-from sklearn.manifold import TSNE, trustworthiness
-from sklearn.metrics import adjusted_rand_score, confusion_matrix, normalized_mutual_info_score
-from sklearn.model_selection import StratifiedKFold, StratifiedShuffleSplit, cross_val_score
-from sklearn.neighbors import KNeighborsClassifier
 
 from ._checks import Array, as_labels, as_table, check_count
 
@@ -95,6 +89,8 @@ def tsne_embedding(
     >>> tsne_embedding(codes).shape
     (40, 2)
     """
+    from sklearn.manifold import TSNE
+
     table = as_table(codes, "codes")
     n_rows, n_features = table.shape
     spread = np.ptp(table, axis=0).max()
@@ -178,6 +174,10 @@ def embedding_quality(
     >>> quality["trustworthiness"], quality["knn_accuracy"] > 0.8
     (1.0, True)
     """
+    from sklearn.manifold import trustworthiness
+    from sklearn.model_selection import StratifiedKFold, cross_val_score
+    from sklearn.neighbors import KNeighborsClassifier
+
     check_count(n_neighbors, "n_neighbors")
     table = as_table(codes, "codes")
     points = as_table(embedding, "embedding", rows=len(table))
@@ -248,6 +248,8 @@ def probe_codes(
     >>> scores["linear probe"], scores["k-means"]
     (1.0, 1.0)
     """
+    from sklearn.neighbors import KNeighborsClassifier
+
     train = as_table(train_codes, "train_codes")
     test = as_table(test_codes, "test_codes")
     if train.shape[1] != test.shape[1]:
@@ -271,6 +273,8 @@ def _linear_scores(
     train: NDArray[Any], y_train: NDArray[Any], test: NDArray[Any], y_test: NDArray[Any], seed: int
 ) -> dict[str, float]:
     """Return the accuracies of linear probes with all labels, with 10 and with 100."""
+    from sklearn.model_selection import StratifiedShuffleSplit
+
     center = train.mean(axis=0)  # (features,)
     scale = np.sqrt(train.var(axis=0).mean())
     if scale == 0:  # the encoder collapsed
@@ -312,6 +316,8 @@ def _probe_accuracy(
     y_test: NDArray[Any],
 ) -> float:
     """Return the test accuracy of a logistic regression, or of the only class if there is one."""
+    from sklearn.linear_model import LogisticRegression
+
     if (y_train == y_train[0]).all():
         return float(np.mean(y_test == y_train[0]))
     probe = LogisticRegression(C=C, max_iter=1000, tol=1e-3).fit(X_train, y_train)
@@ -322,6 +328,10 @@ def _cluster_scores(
     train: NDArray[Any], y_train: NDArray[Any], test: NDArray[Any], y_test: NDArray[Any], seed: int
 ) -> dict[str, float]:
     """Return how well the clusters of k-means agree with the classes."""
+    from scipy.optimize import linear_sum_assignment
+    from sklearn.cluster import KMeans
+    from sklearn.metrics import adjusted_rand_score, confusion_matrix, normalized_mutual_info_score
+
     classes, class_indices = np.unique(y_train, return_inverse=True)  # (K,), (N,) in 0 … K - 1
     kmeans = KMeans(len(classes), n_init=10, random_state=seed).fit(train)
     counts = confusion_matrix(class_indices, kmeans.labels_)  # rows of class i in cluster j

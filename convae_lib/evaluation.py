@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
 from ._checks import as_table, check_count, check_images
@@ -181,6 +180,8 @@ def pca_baseline(train_images: Tensor, hidden_dim: int = 28) -> LinearAutoencode
     >>> z.shape
     torch.Size([5, 10])
     """
+    from sklearn.decomposition import PCA  # takes a second, which others need not wait
+
     check_images(train_images, "train_images")
     check_count(hidden_dim, "hidden_dim")
     pixels = as_table(train_images.flatten(start_dim=1), "train_images")  # (N, C * H * W)

@@ -4,9 +4,8 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import torch
 from torch import Tensor, nn
 from torch.optim import LBFGS, Optimizer
@@ -15,6 +14,9 @@ from tqdm import tqdm
 
 from ._checks import check_count, check_pairs
 from ._utils import device_of, evaluating, seeded
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Pair = tuple[Tensor, Tensor]
 COLUMNS = ["epoch", "steps", "seconds", "train_loss", "test_loss"]
@@ -100,8 +102,10 @@ class History:
         self.rows.append(row)
 
     @property
-    def frame(self) -> pd.DataFrame:
+    def frame(self) -> "pd.DataFrame":
         """The rows as a table."""
+        import pandas as pd  # takes half a second, which others need not wait
+
         return pd.DataFrame(self.rows, columns=COLUMNS)
 
     @property

@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
 from .._checks import Array, as_labels, check_images
@@ -38,5 +37,7 @@ def as_classes(labels: Array, count: int) -> tuple[list[str], NDArray[Any]]:
 
 def nearest_neighbors(table: NDArray[Any], count: int) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return the rows (N, count) of the nearest neighbors of each row, and their distances."""
+    from sklearn.neighbors import NearestNeighbors  # takes a second
+
     distances, rows = NearestNeighbors(n_neighbors=count).fit(table).kneighbors()
     return rows, distances

@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
 from .._checks import Array, as_table, check_count
@@ -71,6 +70,8 @@ def code_sliders(
     >>> code_sliders(model, codes, images, labels=[0, 1, 2, 3, 4, 5, 6, 7])
     Interactive()
     """
+    from sklearn.decomposition import PCA  # takes a second, which others need not wait
+
     decoder = getattr(model, "decoder", None)
     if not isinstance(decoder, AnyDecoder):
         raise TypeError(
