@@ -296,7 +296,9 @@ def test_pytest_looks_for_the_data_before_notebooks_only(course, monkeypatch):
 def test_make_help_lists_every_command():
     makefile = text(ROOT / "Makefile")
     targets = re.search(r"^\.PHONY: (.+)$", makefile, re.MULTILINE)[1].split()
-    result = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True)
+    result = subprocess.run(
+        ["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True
+    )
     lines = [re.fullmatch(r"make (\w+) +(\S.+)", line) for line in result.stdout.splitlines()]
     assert [line[1] for line in lines] == targets
 
