@@ -10,21 +10,71 @@ from torch.nn.parallel import DataParallel, DistributedDataParallel
 from torch.optim import Optimizer
 
 from ._utils import device_of
-from .training import History, Pair, PyTorchTrainer, finite_number
+from .training import History, Pair, PyTorchTrainer, check_loss
 
 
 def rank() -> int:
-    """Return the number of this process, counted from 0; 0 without a process group."""
+    """Return the number of this process.
+
+    Returns
+    -------
+    int
+        Counted from 0; 0 without a process group.
+
+    Notes
+    -----
+    Used in lesson 12.
+
+    Examples
+    --------
+    >>> rank()
+    0
+    """
     return distributed.get_rank() if _has_process_group() else 0
 
 
 def world_size() -> int:
-    """Return the number of processes; 1 without a process group."""
+    """Return the number of processes.
+
+    Returns
+    -------
+    int
+        At least 1, which it is without a process group.
+
+    Notes
+    -----
+    Used in lesson 12.
+
+    Examples
+    --------
+    >>> world_size()
+    1
+    """
     return distributed.get_world_size() if _has_process_group() else 1
 
 
 def broadcast(value: Any) -> Any:
-    """Return rank 0's value in every process. It may be any object that can be pickled."""
+    """Return rank 0's value in every process.
+
+    Parameters
+    ----------
+    value : object
+        Any object that can be pickled; only that of rank 0 matters.
+
+    Returns
+    -------
+    object
+        The value of rank 0.
+
+    Notes
+    -----
+    Used in lesson 12.
+
+    Examples
+    --------
+    >>> broadcast("the same in every process")
+    'the same in every process'
+    """
     values = [value]
     if world_size() > 1:
         distributed.broadcast_object_list(values)
@@ -32,7 +82,27 @@ def broadcast(value: Any) -> Any:
 
 
 def all_reduce_mean(value: Tensor) -> Tensor:
-    """Return the mean of a tensor over all processes."""
+    """Return the mean of a tensor over all processes.
+
+    Parameters
+    ----------
+    value : Tensor
+        A floating-point tensor, of the same shape in every process.
+
+    Returns
+    -------
+    Tensor
+        The mean, in every process, without a computational graph.
+
+    Notes
+    -----
+    Used in lesson 12.
+
+    Examples
+    --------
+    >>> all_reduce_mean(torch.tensor(3.0))
+    tensor(3.)
+    """
     mean = value.detach() / world_size()
     if world_size() > 1:
         distributed.all_reduce(mean)
@@ -40,12 +110,53 @@ def all_reduce_mean(value: Tensor) -> Tensor:
 
 
 def shard(batch: Tensor) -> Tensor:
-    """Return this process's rows of a batch: every ``world_size()``-th, from row ``rank()`` on."""
+    """Return this process's rows of a batch: every ``world_size()``-th, from row ``rank()`` on.
+
+    Parameters
+    ----------
+    batch : Tensor
+        Examples (N, ...), the same in every process.
+
+    Returns
+    -------
+    Tensor
+        The shard, a view of the batch. It is empty if there are fewer rows than processes.
+
+    Notes
+    -----
+    Used in lesson 12.
+
+    Examples
+    --------
+    >>> shard(torch.arange(4))
+    tensor([0, 1, 2, 3])
+    """
     return batch[rank() :: world_size()]
 
 
 def unwrap(model: nn.Module) -> nn.Module:
-    """Return the module inside torch.compile, DistributedDataParallel and DataParallel."""
+    """Return the module inside torch.compile, DistributedDataParallel and DataParallel.
+
+    Parameters
+    ----------
+    model : nn.Module
+        A model in any number of these wrappers, or in none.
+
+    Returns
+    -------
+    nn.Module
+        The plain model, whose parameters are those of the wrapped one.
+
+    Notes
+    -----
+    Used in lessons 11 and 12.
+
+    Examples
+    --------
+    >>> model = nn.Linear(3, 2)
+    >>> unwrap(nn.DataParallel(model)) is model
+    True
+    """
     while True:
         if isinstance(model, DistributedDataParallel | DataParallel):
             model = model.module
@@ -129,7 +240,7 @@ class DistributedTrainer(PyTorchTrainer):
         self.optim.zero_grad()
         loss = weight * self.batch_loss(x_shard, y_shard)
         loss.backward()  # DistributedDataParallel averages the gradients here
-        mean_loss = finite_number(all_reduce_mean(loss), "training loss")
+        mean_loss = check_loss(all_reduce_mean(loss), "training loss")
         self.optim.step()
         return mean_loss
 

@@ -369,7 +369,7 @@ class PyTorchTrainer:
         """
         self.optim.zero_grad()
         loss = self.batch_loss(x, y)
-        loss_value = finite_number(loss, "training loss")
+        loss_value = check_loss(loss, "training loss")
         loss.backward()
         self.optim.step()
         return loss_value
@@ -433,7 +433,7 @@ class PyTorchTrainer:
         with evaluating(self.model):
             for x_batch, y_batch in self._generate_batches(x, y, batch_size):
                 loss = self.batch_loss(x_batch.to(device), y_batch.to(device))
-                total_loss += finite_number(loss, "test loss") * len(x_batch)
+                total_loss += check_loss(loss, "test loss") * len(x_batch)
         return total_loss / len(x)
 
     def shuffle(self, x: Tensor, y: Tensor) -> Pair:
@@ -450,7 +450,7 @@ class PyTorchTrainer:
             yield x[start : start + size], y[start : start + size]
 
 
-def finite_number(loss: Tensor, name: str) -> float:
+def check_loss(loss: Tensor, name: str) -> float:
     """Return a loss as a number, or raise unless it is one finite number."""
     if not isinstance(loss, Tensor) or loss.numel() != 1:
         shape = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
