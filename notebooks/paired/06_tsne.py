@@ -345,7 +345,7 @@ print(f"the maps with the code: {low:.2f} to {high:.2f}; your guess: {guess}")
 print(f"PCA's plane with the code: {agreement(flat[:n], some_codes):.2f}")
 _, *perplexities, seed_0, seed_1 = scores["like first map"]
 random_starts = np.array([seed_0, seed_1])
-assert 0.3 < low and high < 0.85
+assert data.source != "mnist" or 0.3 < low and high < 0.85
 assert scores["knn_accuracy"].max() - scores["knn_accuracy"].min() < 0.1
 if data.source == "mnist":
     assert max(perplexities) < random_starts.min() and random_starts.min() > 0.9
@@ -372,7 +372,7 @@ print(f"three random starts with each other: {np.round(pairs, 2)}; your guess: {
 print(f"random starts with the data:         {np.round(with_data, 2)}")
 pca_start = agreement(tsne_embedding(islands), islands, cloud)
 print(f"a PCA start with the data:           {pca_start:.2f}")
-assert np.mean(pairs) < random_starts.mean()
+assert np.mean(pairs) < 0.5 < random_starts.mean() and max(pca_start, *with_data) < 0.8
 
 # %% [markdown]
 # Now the arrangement is a matter of luck. Clouds without a bridge have no neighbours in common, so nothing in the objective says where one lies
